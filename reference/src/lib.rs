@@ -1,0 +1,43 @@
+//! The layers of torch.nn, each formula transcribed literally: to be read and believed.
+//!
+//! One layer is one file. Equations are numbered in the layer's doc comment, and the line that transcribes an equation cites
+//! its number. There is no blocking, no SIMD and nothing reused; `optimized` has the same names and signatures, and is fast.
+//! Every formula is written once over [`Real`], and so runs as `f32`, as `f64`, and as [`Dual`] numbers, which
+//! differentiate it exactly.
+//!
+//! ```
+//! use reference::{Linear, LinearOptions, Tensor};
+//! use rand::{SeedableRng, rngs::SmallRng};
+//!
+//! let mut linear = Linear::<f32>::init(LinearOptions::new(3, 2), &mut SmallRng::seed_from_u64(0))?;
+//! let pass = linear.forward_pass(&Tensor::full(&[4, 3], 1.0)?)?;
+//! assert_eq!(pass.output.shape(), [4, 2]);
+//! let gradients = linear.backward(&pass, &Tensor::full(&[4, 2], 1.0)?)?;
+//! assert_eq!(gradients.weight.shape(), [2, 3]);
+//! # Ok::<(), reference::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch_norm2d;
+mod linear;
+mod mse_loss;
+mod real;
+mod relu;
+mod sigmoid;
+
+pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use linear::{Linear, LinearPass};
+pub use mse_loss::{MSELoss, MSELossPass};
+pub use real::{Condition, Dual, Real};
+pub use relu::{ReLU, ReLUPass};
+pub use sigmoid::{Sigmoid, SigmoidPass};
+pub use vocabulary::*;
+
+/// Refuses a `grad_output` that does not have the output's shape.
+fn check_grad_output<T>(layer: &str, grad_output: &Tensor<T>, output: &Tensor<T>) -> Result<()> {
+    if grad_output.shape() == output.shape() {
+        return Ok(());
+    }
+    let expected = format!("{:?}, the output's", output.shape());
+    Err(Error::shape(layer, "grad_output", grad_output.shape(), expected))
+}

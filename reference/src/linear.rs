@@ -1,0 +1,215 @@
+//! Linear, transcribed: the equations of the torch.nn.Linear page. Every sum is written out, term by term.
+
+use crate::{Real, check_grad_output};
+use nalgebra::DMatrix;
+use rand::Rng;
+use vocabulary::{
+    Error, Gradients, Layer, LinearGradients, LinearOptions, Result, Saved, StateDict, StateElement, Tensor, init,
+};
+
+const LAYER: &str = "Linear";
+
+/// An affine map of the last dimension.
+///
+/// With the leading dimensions of the input joined into B rows, I = `in_features` and O = `out_features`:
+///
+/// $$ y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o \tag{1} $$
+/// $$ \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi} \tag{2} $$
+/// $$ \frac{\partial L}{\partial w_{oi}} = \sum_b g_{bo}\,x_{bi} \tag{3} $$
+/// $$ \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo} \tag{4} $$
+///
+/// where g = ∂L/∂y is `grad_output`.
+///
+/// Shapes: input [*, I] with any number of leading dimensions, none included; output [*, O]; weight [O, I]; bias [O].
+///
+/// Source: [torch.nn.Linear](https://docs.pytorch.org/docs/2.15/generated/torch.nn.Linear.html).
+///
+/// ```
+/// use reference::{Linear, LinearOptions, Tensor};
+/// let weight = Tensor::from_vec(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let bias = Tensor::from_vec(&[2], vec![0.5, -0.5])?;
+/// let mut linear = Linear::with_parameters(LinearOptions::new(3, 2), weight, Some(bias))?;
+/// let pass = linear.forward_pass(&Tensor::from_vec(&[1, 3], vec![1.0, 0.0, -1.0])?)?;
+/// assert_eq!(pass.output.as_slice(), [-1.5, -2.5]);
+/// let gradients = linear.backward(&pass, &Tensor::from_vec(&[1, 2], vec![1.0, 10.0])?)?;
+/// assert_eq!(gradients.input.as_slice(), [41.0, 52.0, 63.0]);
+/// # Ok::<(), reference::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Linear<T> {
+    options: LinearOptions,
+    weight: Tensor<T>,
+    bias: Option<Tensor<T>>,
+}
+
+/// What a training step's forward gives and keeps.
+#[derive(Debug, Clone)]
+pub struct LinearPass<T> {
+    /// [*, out_features].
+    pub output: Tensor<T>,
+    input: Tensor<T>,
+    weight: Tensor<T>,
+}
+
+impl<T: Real> Linear<T> {
+    /// A layer with PyTorch's initial distribution: weight and bias uniform on [−1/√I, 1/√I).
+    ///
+    /// # Errors
+    /// Where the weight cannot be stored.
+    pub fn init(options: LinearOptions, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
+        let bound = if options.in_features > 0 { 1.0 / (options.in_features as f64).sqrt() } else { 0.0 };
+        let weight = init::uniform(&options.weight_shape(), bound, rng)?;
+        let bias = if options.bias { Some(init::uniform(&[options.out_features], bound, rng)?) } else { None };
+        Ok(Self { options, weight, bias })
+    }
+
+    /// A layer with given parameters.
+    ///
+    /// # Errors
+    /// Where a parameter has another shape, is missing or superfluous.
+    pub fn with_parameters(options: LinearOptions, weight: Tensor<T>, bias: Option<Tensor<T>>) -> Result<Self> {
+        options.check_parameters(weight.shape(), bias.as_ref().map(Tensor::shape))?;
+        Ok(Self { options, weight, bias })
+    }
+
+    /// A layer with the parameters `weight` and `bias` of a state dictionary.
+    ///
+    /// # Errors
+    /// Where one is missing, unknown, or of another shape or type.
+    pub fn from_state_dict(options: LinearOptions, state: &StateDict) -> Result<Self>
+    where
+        T: StateElement,
+    {
+        state.check_names(LAYER, if options.bias { &["weight", "bias"] } else { &["weight"] })?;
+        let bias = state.tensor_if(options.bias, LAYER, "bias")?;
+        Self::with_parameters(options, state.tensor(LAYER, "weight")?, bias)
+    }
+
+    /// The parameters under PyTorch's names.
+    pub fn state_dict(&self) -> StateDict
+    where
+        T: StateElement,
+    {
+        let mut state = StateDict::new();
+        self.visit_parameters(&mut |name, tensor| state.insert(name, T::wrap(tensor.clone())));
+        state
+    }
+
+    /// The options that the layer was built with.
+    pub fn options(&self) -> &LinearOptions {
+        &self.options
+    }
+
+    /// The weight, [out_features, in_features].
+    pub fn weight(&self) -> &Tensor<T> {
+        &self.weight
+    }
+
+    /// The bias, [out_features], where there is one.
+    pub fn bias(&self) -> Option<&Tensor<T>> {
+        self.bias.as_ref()
+    }
+
+    /// The output's shape: the input's with its last size replaced by `out_features`.
+    ///
+    /// # Errors
+    /// Where the input's last size is not `in_features`.
+    pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        self.options.check_input(input_shape)?;
+        let mut shape = input_shape.to_vec();
+        shape.pop();
+        shape.push(self.options.out_features);
+        Ok(shape)
+    }
+
+    /// Equation (1).
+    ///
+    /// # Errors
+    /// Where the input's last size is not `in_features`.
+    pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        let shape = self.output_shape(input.shape())?;
+        let (i, o) = (self.options.in_features, self.options.out_features);
+        let b: usize = rows(input.shape());
+        let x = DMatrix::from_row_slice(b, i, input.as_slice());
+        let w = DMatrix::from_row_slice(o, i, self.weight.as_slice());
+        let rows = (0..b).flat_map(|b| (0..o).map(move |o| (b, o)));
+        let y = rows.map(|(b, o)| {
+            let product = T::sum((0..i).map(|i| x[(b, i)] * w[(o, i)]));
+            match &self.bias {
+                Some(bias) => product + bias[[o]], // (1)
+                None => product,
+            }
+        });
+        Tensor::from_vec(&shape, y.collect())
+    }
+
+    /// Equation (1), and what backward needs.
+    ///
+    /// # Errors
+    /// As [`Linear::forward`].
+    pub fn forward_pass(&mut self, input: &Tensor<T>) -> Result<LinearPass<T>> {
+        Ok(LinearPass { output: self.forward(input)?, input: input.clone(), weight: self.weight.clone() })
+    }
+
+    /// Equations (2) to (4), with the weight as it was in the pass.
+    ///
+    /// # Errors
+    /// Where `grad_output` does not have the output's shape.
+    pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
+        check_grad_output(LAYER, grad_output, &pass.output)?;
+        let (i, o) = (self.options.in_features, self.options.out_features);
+        if pass.weight.shape() != self.options.weight_shape() {
+            return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
+        }
+        let b = rows(pass.input.shape());
+        let x = DMatrix::from_row_slice(b, i, pass.input.as_slice());
+        let w = DMatrix::from_row_slice(o, i, pass.weight.as_slice());
+        let g = DMatrix::from_row_slice(b, o, grad_output.as_slice());
+
+        let dx = (0..b).flat_map(|b| (0..i).map(move |i| (b, i)));
+        let dx = dx.map(|(b, i)| T::sum((0..o).map(|o| g[(b, o)] * w[(o, i)]))); // (2)
+        let dw = (0..o).flat_map(|o| (0..i).map(move |i| (o, i)));
+        let dw = dw.map(|(o, i)| T::sum((0..b).map(|b| g[(b, o)] * x[(b, i)]))); // (3)
+        let db = (0..o).map(|o| T::sum((0..b).map(|b| g[(b, o)]))); // (4)
+
+        Ok(LinearGradients {
+            input: Tensor::from_vec(pass.input.shape(), dx.collect())?,
+            weight: Tensor::from_vec(&self.options.weight_shape(), dw.collect())?,
+            bias: if self.options.bias { Some(Tensor::from_vec(&[o], db.collect())?) } else { None },
+        })
+    }
+}
+
+/// The product of the leading sizes.
+fn rows(shape: &[usize]) -> usize {
+    shape.iter().rev().skip(1).product()
+}
+
+impl<T: Real> Layer<T> for Linear<T> {
+    fn name(&self) -> &'static str {
+        LAYER
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Linear::output_shape(self, input_shape)
+    }
+    fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        Linear::forward(self, input)
+    }
+    fn forward_pass(&mut self, input: &Tensor<T>) -> Result<(Tensor<T>, Saved)> {
+        let pass = Linear::forward_pass(self, input)?;
+        Ok((pass.output.clone(), Saved::new(pass)))
+    }
+    fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
+        let LinearGradients { input, weight, bias } = Linear::backward(self, saved.get(LAYER)?, grad_output)?;
+        let parameters = std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias)));
+        Ok(Gradients { input, parameters: parameters.collect() })
+    }
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+        visit("weight", &self.weight);
+        self.bias.iter().for_each(|bias| visit("bias", bias));
+    }
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+        visit("weight", self.weight.as_mut_slice());
+        self.bias.iter_mut().for_each(|bias| visit("bias", bias.as_mut_slice()));
+    }
+}

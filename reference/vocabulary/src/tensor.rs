@@ -1,0 +1,326 @@
+//! An owned, contiguous, row-major tensor whose clones share their storage until one of them is written to.
+
+use crate::{Error, Result};
+use std::ops::{Index, IndexMut, Range};
+use std::sync::Arc;
+
+/// A tensor of any number of dimensions (none: a scalar), its elements contiguous in row-major order.
+///
+/// A clone shares its elements with the original, at the price of a count; the first write to either copies them.
+///
+/// ```
+/// use vocabulary::Tensor;
+/// let mut x = Tensor::from_fn(&[2, 3], |i| (10 * i[0] + i[1]) as f32)?;
+/// assert_eq!(x[[1, 2]], 12.0);
+/// let kept = x.clone();
+/// x[[1, 2]] = 0.0;
+/// assert_eq!(kept[[1, 2]], 12.0);
+/// assert_eq!(kept.to_string(), "tensor([[ 0.,  1.,  2.],\n        [10., 11., 12.]])");
+/// # Ok::<(), vocabulary::Error>(())
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct Tensor<T> {
+    shape: Vec<usize>,
+    data: Arc<Vec<T>>,
+}
+
+impl<T> Clone for Tensor<T> {
+    fn clone(&self) -> Self {
+        Self { shape: self.shape.clone(), data: Arc::clone(&self.data) }
+    }
+}
+
+/// The number of elements of `shape`, where it and its size in bytes can be stored.
+fn count<T>(shape: &[usize]) -> Result<usize> {
+    // A size of 0 makes the tensor empty, but the other sizes must not overflow before it is met.
+    let count =
+        if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)) };
+    count
+        .filter(|n| n.checked_mul(size_of::<T>().max(1)).is_some_and(|bytes| bytes <= isize::MAX as usize))
+        .ok_or_else(|| Error::too_large("Tensor", "shape", shape))
+}
+
+impl<T> Tensor<T> {
+    /// A tensor of the given elements, in row-major order.
+    ///
+    /// # Errors
+    /// Where `data` does not have exactly the elements of `shape`.
+    pub fn from_vec(shape: &[usize], data: Vec<T>) -> Result<Self> {
+        if count::<T>(shape)? != data.len() {
+            let got = format!("has {} elements", data.len());
+            return Err(Error::new("Tensor", "data", got, format_args!("as many as shape {shape:?} has")));
+        }
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
+    }
+
+    /// A tensor without dimensions, holding one element.
+    pub fn scalar(value: T) -> Self {
+        Self { shape: Vec::new(), data: Arc::new(vec![value]) }
+    }
+
+    /// A tensor whose element at each index is what `element` makes of that index.
+    ///
+    /// # Errors
+    /// Where the elements of `shape` cannot be counted or stored.
+    pub fn from_fn(shape: &[usize], mut element: impl FnMut(&[usize]) -> T) -> Result<Self> {
+        let count = count::<T>(shape)?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
+        let mut index = vec![0; shape.len()];
+        for _ in 0..count {
+            data.push(element(&index));
+            for (i, &size) in index.iter_mut().zip(shape).rev() {
+                *i += 1;
+                if *i < size {
+                    break;
+                }
+                *i = 0;
+            }
+        }
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
+    }
+
+    /// The sizes of the dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether the tensor has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// The elements, in row-major order.
+    pub fn as_slice(&self) -> &[T] {
+        &self.data
+    }
+
+    /// The element at `index`, or `None` where there is none.
+    ///
+    /// ```
+    /// let x = vocabulary::Tensor::from_vec(&[2], vec![3, 4])?;
+    /// assert_eq!((x.get(&[1]), x.get(&[2]), x.get(&[0, 0])), (Some(&4), None, None));
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn get(&self, index: &[usize]) -> Option<&T> {
+        self.offset(index).map(|offset| &self.data[offset])
+    }
+
+    fn offset(&self, index: &[usize]) -> Option<usize> {
+        let inside = index.len() == self.shape.len() && index.iter().zip(&self.shape).all(|(i, size)| i < size);
+        inside.then(|| index.iter().zip(&self.shape).fold(0, |offset, (i, size)| offset * size + i))
+    }
+
+    /// The same elements under another shape; the storage is shared.
+    ///
+    /// # Errors
+    /// Where `shape` has another number of elements.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        if count::<T>(shape)? != self.len() {
+            return Err(Error::shape("Tensor", "shape", shape, format_args!("{} elements", self.len())));
+        }
+        Ok(Self { shape: shape.to_vec(), data: Arc::clone(&self.data) })
+    }
+
+    /// The same elements with the dimensions from `start` on joined into one; the storage is shared.
+    ///
+    /// # Errors
+    /// Where there is no dimension `start`.
+    ///
+    /// ```
+    /// let x = vocabulary::Tensor::from_vec(&[2, 1, 2], vec![1, 2, 3, 4])?;
+    /// assert_eq!(x.flatten(1)?.shape(), [2, 2]);
+    /// assert_eq!(x.flatten(0)?.shape(), [4]);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn flatten(&self, start: usize) -> Result<Self> {
+        if start >= self.rank().max(1) {
+            let expected = format!("less than {}", self.rank().max(1));
+            return Err(Error::new("Tensor", "start", format_args!("is {start}"), expected));
+        }
+        let mut shape = self.shape[..start.min(self.rank())].to_vec();
+        shape.push(self.shape[start.min(self.rank())..].iter().product());
+        Ok(Self { shape, data: Arc::clone(&self.data) })
+    }
+}
+
+impl<T: Clone> Tensor<T> {
+    /// A tensor of equal elements.
+    ///
+    /// # Errors
+    /// Where the elements of `shape` cannot be counted or stored.
+    pub fn full(shape: &[usize], value: T) -> Result<Self> {
+        let count = count::<T>(shape)?;
+        // Large requests are tried first, since `vec!` aborts where memory cannot be had; `vec!` itself then takes
+        // fresh pages of zeros where it can, which a loop that writes each element could not.
+        const TRIED: usize = 1 << 20;
+        if count.saturating_mul(size_of::<T>()) >= TRIED {
+            Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
+        }
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(vec![value; count]) })
+    }
+
+    /// The elements for writing, in row-major order; copied first where a clone shares them.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        let data: &mut Vec<T> = Arc::make_mut(&mut self.data);
+        data
+    }
+
+    /// The elements, in row-major order; copied only where a clone shares them.
+    pub fn into_vec(self) -> Vec<T> {
+        Arc::unwrap_or_clone(self.data)
+    }
+
+    /// A tensor of the same shape whose elements are `f` of these.
+    pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
+        Tensor { shape: self.shape.clone(), data: Arc::new(self.data.iter().cloned().map(f).collect()) }
+    }
+
+    /// The tensor with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
+    ///
+    /// # Errors
+    /// Where `order` does not name every dimension once.
+    ///
+    /// ```
+    /// let x = vocabulary::Tensor::from_vec(&[2, 3], vec![1, 2, 3, 4, 5, 6])?;
+    /// assert_eq!(x.permute(&[1, 0])?.as_slice(), [1, 4, 2, 5, 3, 6]);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn permute(&self, order: &[usize]) -> Result<Self> {
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..self.rank()) {
+            let expected = format!("each of 0..{} once", self.rank());
+            return Err(Error::new("Tensor", "order", format_args!("is {order:?}"), expected));
+        }
+        let shape: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
+        let mut source = vec![0; self.rank()];
+        Self::from_fn(&shape, |index| {
+            order.iter().zip(index).for_each(|(&axis, &i)| source[axis] = i);
+            self.data[self.offset(&source).unwrap_or_default()].clone()
+        })
+    }
+
+    /// The part of the tensor whose index along dimension `axis` lies in `range`.
+    ///
+    /// # Errors
+    /// Where there is no such dimension, or the range leaves it.
+    ///
+    /// ```
+    /// let x = vocabulary::Tensor::from_vec(&[2, 3], vec![1, 2, 3, 4, 5, 6])?;
+    /// assert_eq!(x.slice(1, 1..3)?.as_slice(), [2, 3, 5, 6]);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
+        let Some(&size) = self.shape.get(axis) else {
+            let expected = format!("less than {}", self.rank());
+            return Err(Error::new("Tensor", "axis", format_args!("is {axis}"), expected));
+        };
+        if range.start > range.end || range.end > size {
+            return Err(Error::new("Tensor", "range", format_args!("is {range:?}"), format_args!("within 0..{size}")));
+        }
+        let inner: usize = self.shape[axis + 1..].iter().product();
+        let mut shape = self.shape.clone();
+        shape[axis] = range.len();
+        let rows = self.data.chunks(usize::max(1, size * inner));
+        let data = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned()).collect();
+        Ok(Self { shape, data: Arc::new(data) })
+    }
+
+    /// Tensors of one shape, stacked along a new first dimension.
+    ///
+    /// # Errors
+    /// Where there is none, or their shapes differ.
+    ///
+    /// ```
+    /// use vocabulary::Tensor;
+    /// let rows = [Tensor::from_vec(&[2], vec![1, 2])?, Tensor::from_vec(&[2], vec![3, 4])?];
+    /// assert_eq!(Tensor::stack(&rows)?, Tensor::from_vec(&[2, 2], vec![1, 2, 3, 4])?);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn stack(tensors: &[Self]) -> Result<Self> {
+        let first = tensors.first().ok_or_else(|| Error::missing("Tensor", "tensors", "at least one"))?;
+        if let Some(other) = tensors.iter().find(|tensor| tensor.shape != first.shape) {
+            return Err(Error::shape(
+                "Tensor",
+                "tensors",
+                &other.shape,
+                format_args!("{:?}, as the first", first.shape),
+            ));
+        }
+        let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape.iter().copied()).collect();
+        Self::from_vec(&shape, tensors.iter().flat_map(|tensor| tensor.data.iter().cloned()).collect())
+    }
+}
+
+/// `x[[n, c, h, w]]`. Like a slice's, it panics outside the tensor; [`Tensor::get`] does not.
+impl<T, const RANK: usize> Index<[usize; RANK]> for Tensor<T> {
+    type Output = T;
+
+    fn index(&self, index: [usize; RANK]) -> &T {
+        self.get(&index).unwrap_or_else(|| panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape))
+    }
+}
+
+/// `x[[n, c, h, w]] = y`. Like a slice's, it panics outside the tensor.
+impl<T: Clone, const RANK: usize> IndexMut<[usize; RANK]> for Tensor<T> {
+    fn index_mut(&mut self, index: [usize; RANK]) -> &mut T {
+        match self.offset(&index) {
+            Some(offset) => &mut self.as_mut_slice()[offset],
+            None => panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        for shape in [&[usize::MAX, 2][..], &[1 << 40, 1 << 30], &[usize::MAX / 4]] {
+            assert!(Tensor::full(shape, 0.0_f64).is_err(), "{shape:?}");
+            assert!(Tensor::from_fn(shape, |_| 0.0_f64).is_err(), "{shape:?}");
+            assert!(Tensor::from_vec(shape, vec![0.0_f64]).is_err(), "{shape:?}");
+        }
+        assert!(Tensor::full(&[usize::MAX, 0, usize::MAX], 0.0_f64).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_request_beyond_the_address_space_is_refused() {
+        assert!(Tensor::full(&[1 << 45, 1 << 10], 0.0_f64).is_err());
+    }
+
+    #[test]
+    fn a_write_leaves_clones_as_they_were() {
+        let mut x = Tensor::full(&[2], 1).unwrap();
+        let y = x.reshape(&[2, 1]).unwrap();
+        x.as_mut_slice()[0] = 5;
+        assert_eq!((x.as_slice(), y.as_slice()), (&[5, 1][..], &[1, 1][..]));
+    }
+
+    #[test]
+    fn slices_of_empty_tensors_are_empty() {
+        let x = Tensor::full(&[3, 0], 0_i64).unwrap();
+        assert_eq!(x.slice(0, 1..3).unwrap().shape(), [2, 0]);
+        assert!(x.slice(1, 0..1).is_err() && x.slice(2, 0..0).is_err());
+    }
+
+    #[test]
+    fn indices_follow_row_major_order() {
+        let x = Tensor::from_fn(&[2, 3, 4], |i| (i[0] * 3 + i[1]) * 4 + i[2]).unwrap();
+        assert!(x.as_slice().iter().copied().eq(0..24));
+        assert_eq!(x[[1, 2, 3]], 23);
+        assert_eq!(x.permute(&[2, 0, 1]).unwrap()[[3, 1, 2]], 23);
+    }
+}
