@@ -1,1 +1,58 @@
-//! placeholder
+//! What the benchmarks share: inputs, and groups in which reference and optimized stand side by side.
+//!
+//! Each benchmark file is one layer and one criterion group for each direction, so that its report draws both crates into
+//! one picture. `reference` is written to be read, so it runs only the sizes it can run in reasonable time.
+#![forbid(unsafe_code)]
+
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use optimized::{Execution, Tensor, Threads};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// The numbers of threads that optimized is timed at.
+pub const THREADS: [usize; 2] = [1, 2];
+
+/// A tensor of numbers in [−2, 2) that are equal on every run.
+///
+/// ```
+/// assert_eq!(benches::tensor(&[2, 3]).shape(), [2, 3]);
+/// ```
+pub fn tensor(shape: &[usize]) -> Tensor<f32> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let draw = |_: &[usize]| {
+        // One step of a xorshift generator.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+    };
+    match Tensor::from_fn(shape, draw) {
+        Ok(tensor) => tensor,
+        Err(error) => panic!("a benchmark's shape is too large: {error}"),
+    }
+}
+
+/// An execution on so many threads, otherwise of the layer's own choice.
+pub fn threads(count: usize) -> Execution {
+    let count = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
+    Execution::default().threads(Threads::new(count))
+}
+
+/// A group of one layer and direction.
+pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
+    group
+}
+
+/// Times `run` as `implementation` at `size`, counting `elements` of it a second.
+pub fn time<R>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    implementation: &str,
+    size: &str,
+    elements: usize,
+    mut run: impl FnMut() -> R,
+) {
+    group.throughput(Throughput::Elements(elements as u64));
+    group.bench_function(BenchmarkId::new(implementation, size), |bencher| bencher.iter(&mut run));
+}

@@ -1,1 +1,31 @@
-//! placeholder
+//! What it means that two implementations of a layer agree, and the proof that ours do.
+//!
+//! A [`Case`] is the call of a layer and what it gave. [`replay`] runs it through an [`Implementation`] and judges the
+//! results, element by element, against the reference run over [`bounded::Bounded`] numbers, whose bounds are derived from the
+//! formula, and against what the case has recorded from PyTorch. [`witness`] holds gradients against calculus.
+//! [`generators`] and [`generator`] draw random cases.
+#![forbid(unsafe_code)]
+
+pub mod bounded;
+pub mod case_file;
+pub mod command_line;
+mod comparison;
+pub mod fixtures;
+pub mod generators;
+mod implementation;
+mod implementations;
+mod layers;
+mod replay;
+mod task;
+mod tensors;
+pub mod witness;
+
+pub use bounded::Declaration;
+pub use case_file::{Case, CaseFile, Expect, Mode};
+pub use comparison::{Judgement, Worst};
+pub use implementation::{Implementation, Outcome, Results, Selection, Variant};
+pub use implementations::{Optimized, Reference, ours};
+pub use layers::{NAMES as LAYERS, generator, run_reference};
+pub use replay::{Conclusion, Limits, Verdict, check_memory, judge, replay};
+pub use task::Task;
+pub use tensors::{DType, Group, Named, Value};

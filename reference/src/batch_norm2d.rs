@@ -196,7 +196,7 @@ impl<T: Real> BatchNorm2d<T> {
         Tensor::from_fn(&shape, |index| {
             let c = index[1];
             let x = input.as_slice()[offset(input, index)];
-            let normalised = centre(x, statistics[c].mean) * inverse_deviations[c]; // (4)
+            let normalised = x.centred_about(statistics[c].mean) * inverse_deviations[c]; // (4)
             match (&self.state.weight, &self.state.bias) {
                 (Some(weight), Some(bias)) => weight[[c]] * normalised + bias[[c]], // (5)
                 (Some(weight), None) => weight[[c]] * normalised,
@@ -213,7 +213,7 @@ impl<T: Real> BatchNorm2d<T> {
         let output = self.forward(input)?;
         let statistics = self.statistics(input);
         if self.training {
-            self.update_running_statistics(&statistics, values_a_channel(input.shape()));
+            self.update_running_statistics(&statistics, input)?;
         }
         Ok(BatchNorm2dPass {
             output,
@@ -230,12 +230,12 @@ impl<T: Real> BatchNorm2d<T> {
     /// Where `grad_output` does not have the output's shape.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
         check_grad_output(LAYER, grad_output, &pass.output)?;
-        let channels = pass.input.shape()[1];
+        let channels = if pass.input.is_empty() { self.options.num_features } else { pass.input.shape()[1] };
         let n = <T::Wide as Real>::from_count(values_a_channel(pass.input.shape()));
         let inverse_deviations: Vec<T> = pass.statistics.iter().map(|s| self.inverse_deviation(s)).collect();
         let normalised = Tensor::from_fn(pass.input.shape(), |index| {
             let x = pass.input.as_slice()[offset(&pass.input, index)];
-            centre(x, pass.statistics[index[1]].mean) * inverse_deviations[index[1]] // (4)
+            x.centred_about(pass.statistics[index[1]].mean) * inverse_deviations[index[1]] // (4)
         })?;
 
         let mut sum_g = vec![T::Wide::zero(); channels];
@@ -298,17 +298,18 @@ impl<T: Real> BatchNorm2d<T> {
     }
 
     /// Equations (6) and (7). A batch without values moves only the count of batches.
-    fn update_running_statistics(&mut self, statistics: &[Statistics<T>], values: usize) {
+    fn update_running_statistics(&mut self, statistics: &[Statistics<T>], input: &Tensor<T>) -> Result<()> {
         let state = &mut self.state;
         let (Some(count), Some(means), Some(variances)) =
             (&mut state.num_batches_tracked, &mut state.running_mean, &mut state.running_var)
         else {
-            return;
+            return Ok(());
         };
-        *count = count.saturating_add(1);
-        if values == 0 {
-            return;
+        *count = self.options.next_count(*count)?;
+        if input.is_empty() {
+            return Ok(());
         }
+        let values = values_a_channel(input.shape());
         let wide = <T::Wide as vocabulary::Scalar>::from_f64;
         let momentum = match self.options.momentum {
             Some(momentum) => wide(momentum),
@@ -321,12 +322,8 @@ impl<T: Real> BatchNorm2d<T> {
             *mean = T::narrow(kept * mean.widen() + momentum * batch.mean); // (6)
             *variance = T::narrow(kept * variance.widen() + momentum * (unbiased * batch.variance)); // (7)
         }
+        Ok(())
     }
-}
-
-/// x − μ, rounded once.
-fn centre<T: Real>(x: T, mean: T::Wide) -> T {
-    T::narrow(x.widen() - mean)
 }
 
 /// The number of values in each channel of an input [N, C, H, W].

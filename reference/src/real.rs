@@ -51,6 +51,11 @@ pub trait Real:
     /// The nearest number of this type.
     fn narrow(wide: Self::Wide) -> Self;
 
+    /// x − μ for a mean μ in the wider type, rounded once.
+    fn centred_about(self, mean: Self::Wide) -> Self {
+        Self::narrow(self.widen() - mean)
+    }
+
     /// eˣ.
     fn exp(self) -> Self;
     /// eˣ − 1, accurate near 0.

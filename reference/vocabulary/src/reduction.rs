@@ -12,8 +12,10 @@
 pub enum Reduction {
     /// No joining: one output a term.
     None,
-    /// The sum of the terms divided by their number (or by their weight, where a loss has weights).
+    /// The sum of the terms divided by their number (or by their weight, where a loss has weights). PyTorch also accepts
+    /// its older name, `elementwise_mean`.
     #[default]
+    #[cfg_attr(feature = "serde", serde(alias = "elementwise_mean"))]
     Mean,
     /// The sum of the terms.
     Sum,

@@ -136,7 +136,8 @@ impl BatchNorm2dOptions {
     /// Checks an input's shape, [N, C, H, W] with C = `num_features`, and that the statistics it is normalised by exist.
     ///
     /// `batch_statistics` says whether the batch's own mean and variance are used: in training, and in evaluation without
-    /// running statistics. As in PyTorch, C is free where the layer has neither parameters nor running statistics.
+    /// running statistics. As in PyTorch, C is free where the layer has neither parameters nor running statistics, and
+    /// where the input has no elements; and an affine layer without features takes no input at all.
     ///
     /// # Errors
     /// Names `input`, where it does not have four dimensions, has another number of channels, or has a single value a channel
@@ -166,10 +167,34 @@ impl BatchNorm2dOptions {
         if self.eps < 0.0 {
             return Err(Error::new(LAYER, "eps", format_args!("is {}", self.eps), "a number that is not negative"));
         }
-        if channels != c && (self.affine || self.track_running_stats) {
+        let holds_channels = self.affine || self.track_running_stats;
+        if (channels != c && holds_channels && !input.contains(&0)) || (c == 0 && self.affine) {
             return Err(Error::shape(LAYER, "input", input, format_args!("[N, {c}, H, W] (num_features = {c})")));
         }
         Ok(())
+    }
+}
+
+impl BatchNorm2dOptions {
+    /// The count of batches after one more, as PyTorch counts.
+    ///
+    /// # Errors
+    /// Where `momentum` is `None`, so that a batch weighs one over the count, and the count is 0.
+    ///
+    /// ```
+    /// use vocabulary::BatchNorm2dOptions;
+    /// assert_eq!(BatchNorm2dOptions::new(1).next_count(4)?, 5);
+    /// assert!(BatchNorm2dOptions::new(1).momentum(None).next_count(-1).is_err());
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn next_count(&self, num_batches_tracked: i64) -> Result<i64> {
+        match (num_batches_tracked.wrapping_add(1), self.momentum) {
+            (0, None) => {
+                let got = format!("is {num_batches_tracked}");
+                Err(Error::new(LAYER, "num_batches_tracked", got, "a number other than −1 (momentum = None)"))
+            }
+            (count, _) => Ok(count),
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! What an implementation says of its arithmetic, and the arithmetic of the two floating-point types.
+
+use crate::tensors::DType;
+
+/// How x − μ is formed where a layer centres its input about a mean μ that it carries in a wider type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Centring {
+    /// In the wider type, then rounded once: |error| ≤ u·|x − μ|.
+    Once,
+    /// (x − hi) − lo, where hi = fl(μ) and lo = fl(μ − hi).
+    ///
+    /// With δ₁, δ₂ the roundings of the two subtractions, |error| ≤ |δ₁||x − hi| + |δ₂||(x − hi) − lo| + |μ − hi − lo|. The
+    /// last is at most u·|lo| ≤ u²·|μ|. For the first, either x/2 ≤ hi ≤ 2x and δ₁ = 0 (Sterbenz), or
+    /// |x − hi| ≥ |hi|/2, whence |lo| ≤ u·|μ| ≤ 2u(1 + u)·|x − hi|, and so |x − hi| ≤ |x − μ|(1 + 3u).
+    /// Together |error| ≤ 2u(1 + 4u)·|x − μ| + 2u²(|x| + |μ|).
+    Split,
+    /// x·a + (β − μ·a), which is what remains of (x − μ)·a where scale and shift are worked out beforehand, μ rounded to the
+    /// narrower type: |error| ≤ 4u(|x| + |μ|), before the multiplication by a.
+    Products,
+}
+
+/// What an implementation says of its arithmetic for one layer and type, beside the layer's literal formula.
+///
+/// A declaration may tighten a bound, and loosens it only as far as the arithmetic it names is known to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Declaration {
+    /// The unit roundoff of the accumulators that carry statistics (`reference::Real::Wide`).
+    pub wide_unit: f64,
+    /// The largest error of exp, expm1, log, log1p, tanh and pow, in ulps of the result.
+    pub function_ulps: f64,
+    /// How x − μ is formed.
+    pub centring: Centring,
+    /// Whether a sum of two terms is one rounding of the exact sum (u·|a + b|), and not a reordering of more terms
+    /// (u·(|a| + |b|)).
+    pub pairs_round_once: bool,
+    /// How many roundings a quotient counts: 1 where it is formed where the formula has it; one more for each product that
+    /// may be formed after its divisor has gone into another factor, as in (a/n)·b for (a·b)/n.
+    pub quotient_roundings: f64,
+}
+
+impl Declaration {
+    /// What nothing is known of: accumulators of the type itself, functions within 4 ulps (the largest that numpy, CUDA and
+    /// the usual mathematical libraries state), scale and shift worked out beforehand. PyTorch is judged by this, too.
+    pub fn foreign(dtype: DType) -> Self {
+        Self {
+            wide_unit: Arithmetic::of(dtype).unit,
+            function_ulps: 4.0,
+            centring: Centring::Products,
+            pairs_round_once: false,
+            quotient_roundings: 3.0,
+        }
+    }
+
+    /// The literal formula, statistics in double precision, and the functions of the system's mathematical library, whose
+    /// stated error is within 1 ulp (the GNU C Library's manual, "Known Maximum Errors in Math Functions").
+    pub fn literal() -> Self {
+        Self { wide_unit: UNIT_64, function_ulps: 1.0, centring: Centring::Once, pairs_round_once: true, quotient_roundings: 1.0 }
+    }
+}
+
+/// The unit roundoff of double precision, 2⁻⁵³.
+pub const UNIT_64: f64 = 0.5 * f64::EPSILON;
+
+/// The arithmetic of a floating-point type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arithmetic {
+    /// The unit roundoff u: half the distance from 1 to the next number.
+    pub unit: f64,
+    /// The digits of the significand.
+    pub digits: i32,
+    /// η: the smallest normal number. Results below it may be flushed to 0.
+    pub smallest: f64,
+    /// The exponent of η.
+    pub smallest_exponent: i32,
+    /// The largest finite number.
+    pub largest: f64,
+}
+
+impl Arithmetic {
+    /// The arithmetic of `dtype`.
+    pub fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Self {
+                unit: 0.5 * f64::from(f32::EPSILON),
+                digits: f32::MANTISSA_DIGITS as i32,
+                smallest: f64::from(f32::MIN_POSITIVE),
+                smallest_exponent: f32::MIN_EXP - 1,
+                largest: f64::from(f32::MAX),
+            },
+            DType::F64 => Self {
+                unit: UNIT_64,
+                digits: f64::MANTISSA_DIGITS as i32,
+                smallest: f64::MIN_POSITIVE,
+                smallest_exponent: f64::MIN_EXP - 1,
+                largest: f64::MAX,
+            },
+        }
+    }
+
+    /// γ(n) = n·u/(1 − n·u), or infinity where n·u ≥ 1.
+    pub fn gamma(unit: f64, n: f64) -> f64 {
+        if n * unit < 1.0 { n * unit / (1.0 - n * unit) } else { f64::INFINITY }
+    }
+}

@@ -1,0 +1,41 @@
+//! `cases`: writes generated cases.
+
+use super::{CasesArguments, Ending, invalid, write};
+use crate::case_file::{CaseFile, Invalid};
+use crate::generators;
+use crate::layers;
+use indicatif::ProgressBar;
+use proptest::strategy::{Strategy, ValueTree};
+use serde_json::Value;
+
+pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
+    let CasesArguments { layer, count, seed, out, memory_limit } = arguments;
+    if !layers::NAMES.contains(&layer.as_str()) {
+        return Err(invalid(format!("there is no layer {layer:?}, expected one of {:?}", layers::NAMES)));
+    }
+    let mut runner = generators::runner(*seed);
+    let progress = ProgressBar::new(*count).with_style(super::check::style());
+    let mut cases = Vec::new();
+    let mut bytes = 0_u128;
+    for number in 0..*count {
+        let dtype = if number % 2 == 0 { crate::DType::F32 } else { crate::DType::F64 };
+        let strategy = layers::generator(layer, dtype).ok_or_else(|| invalid("the layer has no generator"))?;
+        let tree = strategy.new_tree(&mut runner).map_err(|reason| invalid(format!("no case was drawn: {reason}")))?;
+        let mut case = tree.current();
+        case.name = format!("generated_{dtype}_{number}");
+        case.head.insert("name".into(), Value::String(case.name.clone()));
+        case.head.insert("source".into(), Value::String(format!("seed {seed}")));
+        generators::record(&mut case).map_err(|error| invalid(error.to_string()))?;
+        bytes += layers::numbers(&case).saturating_mul(8) + 1024;
+        if bytes > u128::from(*memory_limit) {
+            return Err(invalid(format!("{count} cases would take more than the memory limit of {memory_limit} bytes")));
+        }
+        cases.push(case);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let generator = format!("Layerproof reference {} in double precision, seed {seed}", env!("CARGO_PKG_VERSION"));
+    write(out, &CaseFile { generator, cases }.to_bytes()?)?;
+    println!("wrote {count} cases of {layer}, drawn from seed {seed}, to {}", out.display());
+    Ok(Ending::Good)
+}

@@ -1,0 +1,54 @@
+//! `check`: replays case files through the implementations.
+
+use super::report::{Entry, Report};
+use super::{CheckArguments, Ending, Source, implementations};
+use crate::case_file::{CaseFile, Invalid};
+use crate::fixtures;
+use crate::replay::replay;
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
+    let shared = &arguments.shared;
+    let (limits, selection) = (shared.limits(), shared.selection()?);
+    let implementations = implementations(arguments.implementation.as_deref())?;
+    let mut sources = Vec::new();
+    if arguments.files.is_empty() {
+        for (_, name, bytes) in fixtures::FILES {
+            let file = CaseFile::from_bytes(bytes).map_err(|error| Invalid(format!("{name}: {error}")))?;
+            sources.push(Source { path: None, file });
+        }
+    }
+    for path in &arguments.files {
+        sources.push(Source::read(path, &limits)?);
+    }
+    shared.filter(&mut sources)?;
+
+    let total: usize = sources.iter().map(|source| source.file.cases.len()).sum();
+    let progress = ProgressBar::new(total as u64).with_style(style());
+    let mut report = Report::default();
+    for source in &sources {
+        for case in &source.file.cases {
+            progress.set_message(format!("{} {}", case.layer, case.name));
+            for implementation in &implementations {
+                for variant in implementation.variants(case, &selection) {
+                    let verdict = replay(case, &source.file.generator, *implementation, &variant, &limits);
+                    report.add(Entry {
+                        path: source.path.as_deref(),
+                        case,
+                        implementation: implementation.name(),
+                        variant,
+                        verdict,
+                    });
+                }
+            }
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    report.finish(shared.json.as_deref())
+}
+
+/// A bar that shows on a terminal alone.
+pub(super) fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} left  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}

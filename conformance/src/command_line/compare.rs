@@ -1,0 +1,54 @@
+//! `compare`: judges a file of results that anything may have written.
+
+use super::report::{Entry, Report};
+use super::{CompareArguments, Ending, Source, implementations};
+use crate::bounded::Declaration;
+use crate::case_file::{CaseFile, Expect, Invalid, read_file};
+use crate::implementation::{Outcome, Variant};
+use crate::replay::{Conclusion, Verdict, check_memory, judge, outcome_of};
+
+pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
+    let shared = &arguments.shared;
+    let (limits, selection) = (shared.limits(), shared.selection()?);
+    let declaring = match &arguments.implementation {
+        Some(name) => implementations(Some(name))?.first().copied(),
+        None => None,
+    };
+    let mut sources = [Source::read(&arguments.file, &limits)?];
+    shared.filter(&mut sources)?;
+    let [source] = sources;
+    let results = CaseFile::results_from_bytes(&read_file(&arguments.result, limits.memory)?)
+        .map_err(|error| Invalid(format!("{}: {error}", arguments.result.display())))?;
+    if let Some(stranger) = results.cases.iter().find(|case| source.file.case(&case.name).is_none()) {
+        if shared.case.is_none() {
+            let result = arguments.result.display();
+            return Err(Invalid(format!("{result}: its case {} is none of {}", stranger.name, arguments.file.display())));
+        }
+    }
+
+    let mut report = Report::default();
+    for case in &source.file.cases {
+        let outcome = match results.case(&case.name).map(outcome_of) {
+            Some(outcome) => outcome,
+            None => Err("there is no result for it".to_owned()),
+        };
+        // Only values are held against the reference, which has to compute the case, too.
+        let outcome = outcome.and_then(|outcome| match outcome {
+            Outcome::Values(_) if case.expect == Expect::Values => check_memory(case, &limits).map(|()| outcome),
+            _ => Ok(outcome),
+        });
+        let verdict = match outcome {
+            Ok(outcome) => {
+                let declaration = |dtype| match declaring {
+                    Some(implementation) => implementation.declaration(&case.layer, dtype, &selection.fixed),
+                    None => Declaration::foreign(dtype),
+                };
+                judge(case, &source.file.generator, &outcome, declaration, true)
+            }
+            Err(reason) => Verdict { conclusion: Conclusion::Failed(reason), judgements: Vec::new() },
+        };
+        let implementation = arguments.implementation.as_deref().unwrap_or("result");
+        report.add(Entry { path: Some(&arguments.file), case, implementation, variant: Variant::default(), verdict });
+    }
+    report.finish(shared.json.as_deref())
+}

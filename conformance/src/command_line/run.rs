@@ -1,0 +1,52 @@
+//! `run`: computes the cases of a file with one implementation and writes a file of results.
+
+use super::{Ending, RunArguments, Source, implementations, write};
+use crate::case_file::{Case, CaseFile, Invalid, Status};
+use crate::implementation::{Implementation, Outcome, Results, Variant};
+use crate::replay::{self, Limits};
+use crate::tensors::{Named, Value};
+use indicatif::ProgressBar;
+use std::collections::BTreeMap;
+use vocabulary::{StateElement, StateTensor};
+
+pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
+    let shared = &arguments.shared;
+    let (limits, selection) = (shared.limits(), shared.selection()?);
+    let chosen = implementations(Some(&arguments.implementation))?;
+    let mut sources = [Source::read(&arguments.file, &limits)?];
+    shared.filter(&mut sources)?;
+    let [source] = sources;
+    let progress = ProgressBar::new(source.file.cases.len() as u64).with_style(super::check::style());
+    let mut cases = Vec::new();
+    for case in &source.file.cases {
+        for implementation in &chosen {
+            cases.push(result(case, *implementation, &selection.fixed, &limits));
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let generator = format!("Layerproof {} {}", arguments.implementation, env!("CARGO_PKG_VERSION"));
+    let count = cases.len();
+    write(&arguments.out, &CaseFile { generator, cases }.to_bytes()?)?;
+    println!("wrote the results of {count} cases to {}", arguments.out.display());
+    Ok(Ending::Good)
+}
+
+/// A case with its head repeated, and with what the implementation made of it in place of its tensors.
+pub fn result(case: &Case, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Case {
+    let (status, tensors) = match replay::run(case, implementation, variant, limits) {
+        Outcome::Values(Results::F32(results)) => (Status::Values, tensors(&results)),
+        Outcome::Values(Results::F64(results)) => (Status::Values, tensors(&results)),
+        Outcome::Error(message) => (Status::Error(message), BTreeMap::new()),
+        Outcome::Unsupported(message) | Outcome::NotApplicable(message) => (Status::Unsupported(message), BTreeMap::new()),
+    };
+    Case { status: Some(status), tensors, ..case.clone() }
+}
+
+fn tensors<T: StateElement>(results: &Named<T>) -> BTreeMap<(crate::tensors::Group, String), StateTensor> {
+    let wrap = |value: &Value<T>| match value {
+        Value::Float(tensor) => T::wrap(tensor.clone()),
+        Value::Integer(tensor) => tensor.clone().into(),
+    };
+    results.iter().map(|(group, name, value)| ((group, name.to_owned()), wrap(value))).collect()
+}

@@ -1,0 +1,158 @@
+//! Element by element: is what was computed within its bound?
+
+use crate::bounded::Bounded;
+use crate::tensors::Group;
+
+/// Which tensor of a case, and against what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The tensor's group.
+    pub group: Group,
+    /// The tensor's name.
+    pub name: String,
+    /// How many elements were compared.
+    pub compared: usize,
+    /// How many of them had to be exact: a bound of 0, or an infinity or NaN.
+    pub exact: usize,
+    /// How many elements nothing is known of, since some right order of operations would overflow.
+    pub unknown: usize,
+    /// The largest err/bound over the elements whose bound is not 0, against the reference and against recorded values.
+    pub slack: f64,
+    /// How many elements exceed the likely bound, though not the bound.
+    pub unlikely: usize,
+    /// Whether the bounds say too little: their median exceeds a tenth of the tensor's root mean square.
+    pub mistrusted: bool,
+    /// Whether the same holds for a gradient that vanishes by saturation or cancellation, which is no reason for mistrust.
+    pub saturated: bool,
+    /// The element that is furthest outside its bound, where one is.
+    pub worst: Option<Worst>,
+}
+
+/// An element outside its bound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worst {
+    /// Its place in row-major order.
+    pub place: usize,
+    /// What was computed.
+    pub actual: f64,
+    /// What was expected.
+    pub expected: f64,
+    /// How far it might have been from that.
+    pub bound: f64,
+    /// Against what: "the bound" or "the recorded value".
+    pub against: &'static str,
+    /// How many elements of the tensor are outside.
+    pub outside: usize,
+}
+
+/// What an element is held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub value: f64,
+    pub bound: f64,
+    pub likely: f64,
+}
+
+impl From<Bounded> for Target {
+    fn from(number: Bounded) -> Self {
+        Self { value: number.value(), bound: number.bound(), likely: number.likely() }
+    }
+}
+
+/// How one element compares: the error and whether it is inside.
+fn compare(actual: f64, target: &Target, keeps_sign_of_zero: bool) -> (f64, bool) {
+    if target.value.is_nan() || actual.is_nan() {
+        return (0.0, target.value.is_nan() && actual.is_nan());
+    }
+    if target.value.is_infinite() || actual.is_infinite() {
+        return (0.0, target.value == actual);
+    }
+    let error = (actual - target.value).abs();
+    let same_zero = !(keeps_sign_of_zero && target.bound == 0.0 && actual == 0.0)
+        || actual.is_sign_negative() == target.value.is_sign_negative();
+    (error, error <= target.bound && same_zero)
+}
+
+/// Judges a tensor's elements against the bounded reference and, where a case has recorded some, against expected values.
+pub(crate) struct Judge {
+    pub group: Group,
+    pub keeps_sign_of_zero: bool,
+}
+
+impl Judge {
+    /// `recorded` holds each element's recorded value and the distance that is allowed from it.
+    pub(crate) fn judge(
+        &self,
+        name: &str,
+        actual: &[f64],
+        bounded: &[Target],
+        recorded: Option<&[Target]>,
+    ) -> Judgement {
+        let mut judgement = Judgement {
+            group: self.group,
+            name: name.to_owned(),
+            compared: 0,
+            exact: 0,
+            unknown: 0,
+            slack: 0.0,
+            unlikely: 0,
+            mistrusted: false,
+            saturated: false,
+            worst: None,
+        };
+        let against_bounds = bounded.iter().enumerate().map(|(place, target)| (place, target, "the bound"));
+        let recorded = recorded.unwrap_or(&[]);
+        let against_recorded = recorded.iter().enumerate().map(|(place, target)| (place, target, "the recorded value"));
+        let (mut worst, mut outside, mut last_outside) = (-1.0, 0, None);
+        for (place, target, against) in against_bounds.chain(against_recorded) {
+            let recorded = against == "the recorded value";
+            if target.bound == f64::INFINITY {
+                judgement.unknown += usize::from(!recorded);
+                continue;
+            }
+            let (error, inside) = compare(actual[place], target, self.keeps_sign_of_zero);
+            let ratio = if error == 0.0 { 0.0 } else { error / target.bound };
+            if !recorded {
+                judgement.compared += 1;
+                judgement.exact += usize::from(target.bound == 0.0);
+                judgement.unlikely += usize::from(error > target.likely && inside);
+            }
+            if inside {
+                judgement.slack = judgement.slack.max(ratio);
+                continue;
+            }
+            if last_outside != Some(place) || !recorded {
+                outside += 1;
+            }
+            last_outside = Some(place);
+            if ratio > worst {
+                worst = ratio;
+                let Target { value: expected, bound, .. } = *target;
+                judgement.worst = Some(Worst { place, actual: actual[place], expected, bound, against, outside: 0 });
+            }
+        }
+        judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
+        let loose = is_loose(bounded);
+        judgement.saturated = loose && self.group.is_gradient();
+        judgement.mistrusted = loose && !self.group.is_gradient() || judgement.compared == 0 && judgement.unknown > 0;
+        judgement
+    }
+}
+
+/// Whether the median bound exceeds a tenth of the root mean square, over the finite elements.
+fn is_loose(bounded: &[Target]) -> bool {
+    let finite = || bounded.iter().filter(|target| target.value.is_finite() && target.bound > 0.0);
+    let mut bounds: Vec<f64> = finite().map(|target| target.bound).collect();
+    if bounds.is_empty() {
+        return false;
+    }
+    bounds.sort_by(f64::total_cmp);
+    let median = bounds[bounds.len() / 2];
+    // Scaled, so that squares do not overflow.
+    let largest = finite().map(|target| target.value.abs()).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return median.is_infinite();
+    }
+    let squares: f64 = finite().map(|target| (target.value / largest).powi(2)).sum();
+    median > 0.1 * largest * (squares / bounds.len() as f64).sqrt()
+}

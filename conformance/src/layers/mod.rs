@@ -1,0 +1,126 @@
+//! One file a layer: how a case of it is run through either crate, how much memory it takes, and how cases are generated.
+
+mod batch_norm2d;
+mod linear;
+mod mse_loss;
+mod relu;
+mod sigmoid;
+
+use crate::case_file::Case;
+use crate::tensors::{DType, Group, Named};
+use crate::task::Task;
+use optimized::{Choice, Execution, Float};
+use proptest::strategy::BoxedStrategy;
+use reference::Real;
+use vocabulary::{Error, Result};
+
+/// Why a run gave no values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stop {
+    /// The layer refused.
+    Refused(Error),
+    /// The algorithm that was asked for does not take this problem.
+    NotApplicable(String),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+macro_rules! layers {
+    ($($name:literal => $module:ident),* $(,)?) => {
+        /// The layers that both crates have, by their torch.nn class names.
+        pub const NAMES: &[&str] = &[$($name),*];
+
+        /// Runs a task through `reference`, forward and, where it has cotangents, backward.
+        ///
+        /// # Errors
+        /// Where the layer refuses.
+        pub fn run_reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+            match task.case.layer.as_str() {
+                $($name => $module::reference(task),)*
+                other => Err(unknown(other)),
+            }
+        }
+
+        /// Runs a task through `optimized`.
+        pub(crate) fn run_optimized<T: Float>(
+            task: &Task<'_, T>,
+            execution: &Execution,
+        ) -> std::result::Result<Named<T>, Stop> {
+            match task.case.layer.as_str() {
+                $($name => $module::optimized(task, execution),)*
+                other => Err(unknown(other).into()),
+            }
+        }
+
+        /// The arguments of PyTorch's constructor; none for an unknown layer.
+        pub(crate) fn signature(layer: &str) -> &'static str {
+            match layer {
+                $($name => $module::SIGNATURE,)*
+                _ => "",
+            }
+        }
+
+        /// How many numbers a layer would hold beside the tensors that its case brings: parameters that are to be
+        /// initialised, outputs and gradients.
+        fn additional_numbers(case: &Case) -> u128 {
+            match case.layer.as_str() {
+                $($name => $module::additional_numbers(case),)*
+                _ => 0,
+            }
+        }
+
+        /// Generated cases of a layer; `None` for an unknown one.
+        pub fn generator(layer: &str, dtype: DType) -> Option<BoxedStrategy<Case>> {
+            match layer {
+                $($name => Some($module::cases(dtype)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+layers! {
+    "Linear" => linear,
+    "ReLU" => relu,
+    "Sigmoid" => sigmoid,
+    "BatchNorm2d" => batch_norm2d,
+    "MSELoss" => mse_loss,
+}
+
+fn unknown(layer: &str) -> Error {
+    Error::new(layer, "layer", "is unknown", format_args!("one of {NAMES:?}"))
+}
+
+/// The layers whose outputs and gradients keep the sign of zero, as PyTorch's do.
+pub(crate) fn keeps_sign_of_zero(layer: &str) -> bool {
+    layer == "ReLU"
+}
+
+/// How many numbers a case holds in all: what it brings, and what the layer adds.
+pub(crate) fn numbers(case: &Case) -> u128 {
+    let brought = case.tensors.values().map(|tensor| product(tensor.shape()));
+    brought.fold(additional_numbers(case), u128::saturating_add)
+}
+
+/// The number of elements of a shape, however large.
+fn product(shape: &[usize]) -> u128 {
+    shape.iter().fold(1, |product, &size| product.saturating_mul(size as u128))
+}
+
+/// The shape of an input, where it is there.
+fn input_shape<'a>(case: &'a Case, name: &str) -> &'a [usize] {
+    case.tensor(Group::In, name).map_or(&[], |tensor| tensor.shape())
+}
+
+/// Whether the algorithm that the execution names, or else any, takes a problem of these choices.
+fn applicable(execution: &Execution, choices: &[Choice]) -> std::result::Result<(), Stop> {
+    let refusal = |name: &str| choices.iter().find(|choice| choice.name == name).and_then(|choice| choice.refusal.clone());
+    match execution.algorithm.as_deref().and_then(refusal) {
+        Some(reason) => Err(Stop::NotApplicable(reason)),
+        None => Ok(()),
+    }
+}

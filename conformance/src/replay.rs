@@ -1,0 +1,314 @@
+//! One case through one variant of one implementation, judged.
+
+use crate::bounded::{Bounded, Declaration, under};
+use crate::case_file::{Case, Expect, Status};
+use crate::comparison::{Judge, Judgement, Target};
+use crate::implementation::{Implementation, Outcome, Results, Variant};
+use crate::layers;
+use crate::task::Task;
+use crate::tensors::{DType, Group, Named, Value, convert, dtype};
+use std::fmt;
+use vocabulary::{Result, Scalar, StateTensor, Tensor};
+
+/// What a replay may take of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The bytes that one case may hold in all, its judging included.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    /// 2 GiB.
+    fn default() -> Self {
+        Self { memory: 2 << 30 }
+    }
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Conclusion {
+    /// Everything compared is within its bounds, or the refusal that was expected came.
+    Passed,
+    /// Within the bounds, but these say too little to trust; never counted as passed.
+    Mistrusted(String),
+    /// Something is wrong.
+    Failed(String),
+    /// The implementation has no such layer or option.
+    Unsupported(String),
+    /// The variant's algorithm does not take this problem; nothing was compared.
+    NotApplicable(String),
+}
+
+/// A case's conclusion, and the judgements that led to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The conclusion.
+    pub conclusion: Conclusion,
+    /// One for each tensor that was compared.
+    pub judgements: Vec<Judgement>,
+}
+
+impl Verdict {
+    fn of(conclusion: Conclusion) -> Self {
+        Self { conclusion, judgements: Vec::new() }
+    }
+
+    /// Whether the case passed.
+    pub fn has_passed(&self) -> bool {
+        self.conclusion == Conclusion::Passed
+    }
+}
+
+impl fmt::Display for Conclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed => f.write_str("passed"),
+            Self::Mistrusted(reason) => write!(f, "mistrusted: {reason}"),
+            Self::Failed(reason) => write!(f, "failed: {reason}"),
+            Self::Unsupported(reason) => write!(f, "unsupported: {reason}"),
+            Self::NotApplicable(reason) => write!(f, "not applicable: {reason}"),
+        }
+    }
+}
+
+/// Refuses a case whose tensors, with those that judging it needs, would take more memory than allowed.
+///
+/// # Errors
+/// Says how much it would take.
+pub fn check_memory(case: &Case, limits: &Limits) -> std::result::Result<(), String> {
+    let bytes = layers::numbers(case).saturating_mul((size_of::<Bounded>() + 3 * size_of::<f64>()) as u128);
+    if bytes <= u128::from(limits.memory) {
+        return Ok(());
+    }
+    Err(format!("{} would take about {bytes} bytes, more than the memory limit of {}", case.layer, limits.memory))
+}
+
+/// Runs a case through a variant of an implementation and judges what comes.
+///
+/// `generator` is the case file's: see [`judge`].
+pub fn replay(
+    case: &Case,
+    generator: &str,
+    implementation: &dyn Implementation,
+    variant: &Variant,
+    limits: &Limits,
+) -> Verdict {
+    let outcome = run(case, implementation, variant, limits);
+    let declaration = |dtype| implementation.declaration(&case.layer, dtype, variant);
+    judge(case, generator, &outcome, declaration, implementation.may_be_partial())
+}
+
+/// Runs a case, within the limits.
+pub(crate) fn run(case: &Case, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Outcome {
+    match check_memory(case, limits) {
+        Ok(()) => implementation.run(case, variant),
+        Err(message) => Outcome::Error(message),
+    }
+}
+
+/// Judges what came of a case, against the bounded reference and against what the case has recorded.
+///
+/// Recorded values in double precision beside single-precision inputs are the truth to within the recorder's own bound in
+/// double precision; others are the recorder's roundings, and its bound in its type adds to ours. A recorder other than
+/// `reference` (told by the file's `generator`) is bounded as [`Declaration::foreign`].
+pub fn judge(
+    case: &Case,
+    generator: &str,
+    outcome: &Outcome,
+    declaration: impl Fn(DType) -> Declaration,
+    may_be_partial: bool,
+) -> Verdict {
+    let results = match (case.expect, outcome) {
+        (_, Outcome::Unsupported(reason)) => return Verdict::of(Conclusion::Unsupported(reason.clone())),
+        (_, Outcome::NotApplicable(reason)) => return Verdict::of(Conclusion::NotApplicable(reason.clone())),
+        (Expect::Error, Outcome::Error(_)) => return Verdict::of(Conclusion::Passed),
+        (Expect::Error, Outcome::Values(_)) => {
+            let torch = case.head.get("torch_error").and_then(serde_json::Value::as_str).unwrap_or("a refusal");
+            return Verdict::of(Conclusion::Failed(format!("it computed, where PyTorch refuses: {torch}")));
+        }
+        (Expect::Values, Outcome::Error(message)) => {
+            return Verdict::of(Conclusion::Failed(format!("it refused: {message}")));
+        }
+        (Expect::Values, Outcome::Values(results)) => results,
+    };
+    let judgements = match results {
+        Results::F32(results) => judgements(case, generator, results, DType::F32, declaration(DType::F32), may_be_partial),
+        Results::F64(results) => judgements(case, generator, results, DType::F64, declaration(DType::F64), may_be_partial),
+    };
+    match judgements {
+        Ok(judgements) => Verdict { conclusion: conclude(&judgements), judgements },
+        Err(reason) => Verdict::of(Conclusion::Failed(reason)),
+    }
+}
+
+fn conclude(judgements: &[Judgement]) -> Conclusion {
+    let tensor = |judgement: &Judgement| format!("{}.{}", judgement.group, judgement.name);
+    if let Some((judgement, worst)) = judgements.iter().find_map(|j| Some((j, j.worst.as_ref()?))) {
+        let error = (worst.actual - worst.expected).abs();
+        return Conclusion::Failed(format!(
+            "{}[{}] is {:e}, expected {:e} ± {:e} by {} (off by {error:e}; {} elements outside)",
+            tensor(judgement),
+            worst.place,
+            worst.actual,
+            worst.expected,
+            worst.bound,
+            worst.against,
+            worst.outside,
+        ));
+    }
+    match judgements.iter().find(|judgement| judgement.mistrusted) {
+        Some(judgement) => Conclusion::Mistrusted(format!("the bounds of {} say too little", tensor(judgement))),
+        None if judgements.is_empty() => Conclusion::Failed("nothing was compared".into()),
+        None => Conclusion::Passed,
+    }
+}
+
+/// The reference's results with bounds, under a declaration; all sums closed.
+pub(crate) fn bounded(case: &Case, dtype: DType, declaration: Declaration) -> Result<Named<Bounded>> {
+    let run = || {
+        let mut results = layers::run_reference(&Task::<Bounded>::new(case)?)?;
+        results.floats_mut().flat_map(Tensor::as_mut_slice).for_each(|number| *number = number.closed());
+        Ok(results)
+    };
+    under(dtype, declaration, run).0
+}
+
+fn judgements<T: Scalar>(
+    case: &Case,
+    generator: &str,
+    results: &Named<T>,
+    result_type: DType,
+    declaration: Declaration,
+    may_be_partial: bool,
+) -> std::result::Result<Vec<Judgement>, String> {
+    let compute_type = case.compute_type().map_err(|error| error.to_string())?;
+    if result_type != compute_type {
+        return Err(format!("the results have type {result_type}, expected {compute_type}"));
+    }
+    let refused = |error| format!("the reference refuses: {error}");
+    let ours = bounded(case, compute_type, declaration).map_err(refused)?;
+    // The recorder's bounds, worked out once for each type in which something is recorded.
+    let theirs = |recorded: DType| {
+        let declaration =
+            if generator.contains("reference") { Declaration::literal() } else { Declaration::foreign(recorded) };
+        bounded(case, recorded, declaration).map_err(refused)
+    };
+    let recorded_types = case.tensors.iter().filter(|((group, _), _)| group.is_result());
+    let recorded_types: Vec<DType> = recorded_types.filter_map(|(_, tensor)| dtype(tensor)).collect();
+    let in_f32 = recorded_types.contains(&DType::F32).then(|| theirs(DType::F32)).transpose()?;
+    let in_f64 = recorded_types.contains(&DType::F64).then(|| theirs(DType::F64)).transpose()?;
+
+    complete(case, results, &ours, may_be_partial)?;
+    let mut judgements = Vec::new();
+    for (group, name, actual) in results.iter() {
+        let label = format!("{group}.{name}");
+        let expected = ours.get(group, name).ok_or_else(|| format!("{label} is no result of this layer"))?;
+        if actual.shape() != expected.shape() {
+            return Err(format!("{label} has shape {:?}, expected {:?}", actual.shape(), expected.shape()));
+        }
+        let recorded = case.tensor(group, name);
+        if let Some(recorded) = recorded.filter(|recorded| recorded.shape() != actual.shape()) {
+            return Err(format!("{label} has shape {:?}, but {:?} was recorded", actual.shape(), recorded.shape()));
+        }
+        let judge = Judge { group, keeps_sign_of_zero: layers::keeps_sign_of_zero(&case.layer) };
+        judgements.push(match (actual, expected) {
+            (Value::Float(actual), Value::Float(expected)) => {
+                let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
+                let expected: Vec<Target> = expected.as_slice().iter().map(|&x| x.into()).collect();
+                let recorded = match recorded {
+                    Some(StateTensor::I64(_)) => return Err(format!("{label} was recorded as integers")),
+                    Some(tensor) => {
+                        let theirs = if dtype(tensor) == Some(DType::F32) { &in_f32 } else { &in_f64 };
+                        let theirs = theirs.as_ref().and_then(|theirs| theirs.float(group, name));
+                        Some(recorded_targets(tensor, &expected, theirs.map_or(&[], |theirs| theirs.as_slice()))?)
+                    }
+                    None => None,
+                };
+                judge.judge(name, &actual, &expected, recorded.as_deref())
+            }
+            (Value::Integer(actual), Value::Integer(expected)) => {
+                let exact = |&x: &i64| Target { value: x as f64, bound: 0.0, likely: 0.0 };
+                let recorded = match recorded {
+                    Some(StateTensor::I64(tensor)) => Some(tensor.as_slice().iter().map(exact).collect::<Vec<_>>()),
+                    Some(_) => return Err(format!("{label} was recorded as numbers")),
+                    None => None,
+                };
+                let actual: Vec<f64> = actual.as_slice().iter().map(|&x| x as f64).collect();
+                let expected: Vec<Target> = expected.as_slice().iter().map(exact).collect();
+                judge.judge(name, &actual, &expected, recorded.as_deref())
+            }
+            _ => return Err(format!("{label} mixes integers and numbers")),
+        });
+    }
+    Ok(judgements)
+}
+
+/// Recorded values with the distance that is allowed from them: the recorder's bound and ours. Where either bound is
+/// infinite, or the two sides differ in class because the recorder's type overflows elsewhere, nothing is known.
+fn recorded_targets(
+    tensor: &StateTensor,
+    ours: &[Target],
+    theirs: &[Bounded],
+) -> std::result::Result<Vec<Target>, String> {
+    let Ok(Value::Float(values)) = convert::<f64>(tensor) else { return Err("a recorded tensor is not numbers".into()) };
+    let elements = values.as_slice().iter().zip(ours).zip(theirs);
+    Ok(elements
+        .map(|((&value, ours), theirs)| {
+            let theirs = Target::from(*theirs);
+            let overflows_in_one = value.is_finite() != ours.value.is_finite() && theirs.value.is_finite() != ours.value.is_finite();
+            let bound = if overflows_in_one { f64::INFINITY } else { ours.bound + theirs.bound };
+            Target { value, bound, likely: bound }
+        })
+        .collect())
+}
+
+/// Refuses results that lack a tensor which is due: the outputs always, all else unless results may be partial.
+fn complete<T>(
+    case: &Case,
+    results: &Named<T>,
+    ours: &Named<Bounded>,
+    may_be_partial: bool,
+) -> std::result::Result<(), String> {
+    let due = ours.iter().filter(|(group, ..)| *group == Group::Out || !may_be_partial);
+    let recorded = case.tensors.keys().filter(|(group, _)| group.is_result() && !may_be_partial);
+    let due = due.map(|(group, name, _)| (group, name)).chain(recorded.map(|(group, name)| (*group, name.as_str())));
+    for (group, name) in due {
+        if results.get(group, name).is_none() {
+            return Err(format!("{group}.{name} is missing"));
+        }
+    }
+    Ok(())
+}
+
+/// A case of a results file as the outcome of whoever wrote it.
+///
+/// # Errors
+/// Where its tensors are of more than one floating-point type.
+pub(crate) fn outcome_of(case: &Case) -> std::result::Result<Outcome, String> {
+    match &case.status {
+        Some(Status::Error(message)) => return Ok(Outcome::Error(message.clone())),
+        Some(Status::Unsupported(message)) => return Ok(Outcome::Unsupported(message.clone())),
+        Some(Status::Values) | None => {}
+    }
+    let results = || case.tensors.iter().filter(|((group, _), _)| group.is_result());
+    let mut types = results().filter_map(|(_, tensor)| dtype(tensor));
+    let first = types.next();
+    if types.any(|other| Some(other) != first) {
+        return Err("its results are of more than one floating-point type".into());
+    }
+    fn named<'a, T: Scalar>(tensors: impl Iterator<Item = (&'a (Group, String), &'a StateTensor)>) -> Named<T> {
+        let mut named = Named::default();
+        for ((group, name), tensor) in tensors {
+            match convert(tensor) {
+                Ok(Value::Float(tensor)) => named.insert(*group, name, tensor),
+                Ok(Value::Integer(tensor)) => named.insert_integers(*group, name, tensor),
+                Err(_) => {}
+            }
+        }
+        named
+    }
+    Ok(Outcome::Values(match first {
+        Some(DType::F32) => Results::F32(named(results())),
+        _ => Results::F64(named(results())),
+    }))
+}

@@ -1,0 +1,147 @@
+//! A case made ready for a layer over any number type: options to parse, tensors to hand over.
+
+use crate::case_file::{Case, Expect, Mode};
+use crate::tensors::{Group, Named, Value, convert, numbers};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use vocabulary::{Error, Result, Scalar, Tensor};
+
+/// The call of one layer over the number type `T`.
+#[derive(Debug, Clone)]
+pub struct Task<'a, T> {
+    /// The case that is run.
+    pub case: &'a Case,
+    /// Its inputs, state and cotangents as numbers of type `T`.
+    pub arguments: Named<T>,
+}
+
+impl<'a, T: Scalar> Task<'a, T> {
+    /// The case's tensors as numbers of type `T`, which must hold them exactly.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be stored.
+    pub fn new(case: &'a Case) -> Result<Self> {
+        let mut arguments = Named::default();
+        for group in [Group::In, Group::State, Group::GradOut] {
+            for (name, tensor) in case.group(group) {
+                match convert(tensor)? {
+                    Value::Float(tensor) => arguments.insert(group, name, tensor),
+                    Value::Integer(tensor) => arguments.insert_integers(group, name, tensor),
+                }
+            }
+        }
+        Ok(Self { case, arguments })
+    }
+
+    fn layer(&self) -> &str {
+        &self.case.layer
+    }
+
+    /// Whether the layer is in training.
+    pub fn is_training(&self) -> bool {
+        self.case.mode == Mode::Train
+    }
+
+    /// The options; `factory` says whether PyTorch's constructor has `device` and `dtype`.
+    ///
+    /// # Errors
+    /// Names the option that is missing, unknown, or of another type.
+    pub fn options<O: DeserializeOwned>(&self, factory: bool) -> Result<O> {
+        options(self.case, factory)
+    }
+
+    /// Whether the layer is to be built with initial parameters: the case expects a refusal and brings no state.
+    pub fn initialises(&self) -> bool {
+        self.case.expect == Expect::Error && self.arguments.group(Group::State).next().is_none()
+    }
+
+    /// An input of numbers.
+    ///
+    /// # Errors
+    /// Where it is missing or holds integers.
+    pub fn input(&self, name: &str) -> Result<Tensor<T>> {
+        let input = self.arguments.get(Group::In, name);
+        numbers(self.layer(), name, input.ok_or_else(|| Error::missing(self.layer(), name, "a tensor"))?)
+    }
+
+    /// A parameter or buffer of numbers, where it is given.
+    ///
+    /// # Errors
+    /// Where it holds integers.
+    pub fn state(&self, name: &str) -> Result<Option<Tensor<T>>> {
+        self.arguments.get(Group::State, name).map(|value| numbers(self.layer(), name, value)).transpose()
+    }
+
+    /// A parameter or buffer of numbers that the layer cannot do without.
+    ///
+    /// # Errors
+    /// Where it is missing or holds integers.
+    pub fn required_state(&self, name: &str) -> Result<Tensor<T>> {
+        self.state(name)?.ok_or_else(|| Error::missing(self.layer(), name, "a tensor"))
+    }
+
+    /// A count among the buffers, where it is given.
+    ///
+    /// # Errors
+    /// Where it is no integer without dimensions.
+    pub fn count(&self, name: &str) -> Result<Option<i64>> {
+        match self.arguments.get(Group::State, name) {
+            None => Ok(None),
+            Some(Value::Integer(tensor)) if tensor.rank() == 0 => Ok(tensor.get(&[]).copied()),
+            Some(Value::Integer(tensor)) => Err(Error::shape(self.layer(), name, tensor.shape(), "[]")),
+            Some(Value::Float(_)) => Err(Error::new(self.layer(), name, "has a floating-point type", "I64")),
+        }
+    }
+
+    /// Refuses tensors that the layer does not have.
+    ///
+    /// # Errors
+    /// Names the first.
+    pub fn check_names(&self, inputs: &[&str], state: &[&str], outputs: &[&str]) -> Result<()> {
+        for (group, known) in [(Group::In, inputs), (Group::State, state), (Group::GradOut, outputs)] {
+            if let Some((name, _)) = self.arguments.group(group).find(|(name, _)| !known.contains(name)) {
+                let argument = format!("{group}.{name}");
+                return Err(Error::new(self.layer(), argument, "is unknown to it", format_args!("only {known:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The cotangent of an output, or `None` where backward is not to run.
+    ///
+    /// # Errors
+    /// Where it holds integers.
+    pub fn cotangent(&self, name: &str, output: &Tensor<T>) -> Result<Option<Tensor<T>>> {
+        if self.arguments.group(Group::GradOut).next().is_none() {
+            return Ok(None);
+        }
+        match self.arguments.get(Group::GradOut, name) {
+            Some(value) => numbers(self.layer(), "grad_output", value).map(Some),
+            None => Tensor::full(output.shape(), T::from_f64(0.0)).map(Some),
+        }
+    }
+}
+
+/// A case's options; see [`Task::options`].
+pub(crate) fn options<O: DeserializeOwned>(case: &Case, factory: bool) -> Result<O> {
+    let mut options = case.options.clone();
+    if factory {
+        let allowed = [("device", &["cpu"][..]), ("dtype", &["float32", "float64"])];
+        for (name, allowed) in allowed {
+            match options.remove(name) {
+                None | Some(Json::Null) => {}
+                Some(Json::String(text)) if allowed.contains(&text.as_str()) => {}
+                Some(other) => {
+                    let expected = format!("null or one of {allowed:?}");
+                    return Err(Error::new(&case.layer, name, format_args!("is {other}"), expected));
+                }
+            }
+        }
+    }
+    serde_path_to_error::deserialize(Json::Object(options)).map_err(|error| {
+        let (path, message) = (error.path().to_string(), error.inner().to_string());
+        let (got, expected) = message.split_once(", expected ").unwrap_or((&message, "PyTorch's arguments"));
+        let argument = if path == "." { "options".to_owned() } else { path };
+        Error::new(&case.layer, argument, format_args!("has {got}"), expected)
+    })
+}

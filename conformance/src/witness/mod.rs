@@ -1,0 +1,82 @@
+//! Witnesses of a gradient that do not trust anyone's backward: exact derivatives of the reference's *forward*, and
+//! differences of it.
+//!
+//! Both look at F = Σ output·cotangent as a function of one coordinate of one input or parameter, all else fixed. The third
+//! witness is the gradient that a case has recorded from PyTorch, which [`crate::replay`] compares.
+
+mod dual;
+mod romberg;
+mod tangent;
+
+pub use dual::dual;
+pub use romberg::{Romberg, romberg};
+pub use tangent::Tangent;
+
+use crate::bounded::Declaration;
+use crate::case_file::Case;
+use crate::layers;
+use crate::replay::bounded;
+use crate::task::Task;
+use crate::tensors::{DType, Group, Named};
+use reference::Real;
+use vocabulary::Result;
+
+/// A gradient that a witness found, with the distance within which it vouches for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Testimony {
+    /// ∂F/∂x.
+    pub derivative: f64,
+    /// How far it may be off.
+    pub bound: f64,
+}
+
+/// A coordinate of a case: a group (inputs or state), a tensor's name, and a place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coordinate {
+    /// [`Group::In`] or [`Group::State`].
+    pub group: Group,
+    /// The tensor's name.
+    pub name: String,
+    /// The place in row-major order.
+    pub place: usize,
+}
+
+/// The coordinates for which backward gives a gradient, with that gradient in double precision and its bound.
+///
+/// # Errors
+/// Where the layer refuses the case.
+pub fn gradients(case: &Case) -> Result<Vec<(Coordinate, Testimony)>> {
+    let computed = layers::run_reference(&Task::<f64>::new(case)?)?;
+    let bounds = bounded(case, DType::F64, Declaration::literal())?;
+    let mut gradients = Vec::new();
+    for (of, group) in [(Group::GradIn, Group::In), (Group::GradState, Group::State)] {
+        for (name, _) in computed.group(of) {
+            let (Some(values), Some(bounds)) = (computed.float(of, name), bounds.float(of, name)) else { continue };
+            for (place, (&derivative, bound)) in values.as_slice().iter().zip(bounds.as_slice()).enumerate() {
+                let coordinate = Coordinate { group, name: name.to_owned(), place };
+                gradients.push((coordinate, Testimony { derivative, bound: bound.bound() }));
+            }
+        }
+    }
+    Ok(gradients)
+}
+
+/// F: the sum of every output times its cotangent, over any number type.
+fn contract<T: Real>(outputs: &Named<T>, cotangents: &Named<T>) -> T {
+    let pairs = outputs.group(Group::Out).filter_map(|(name, _)| {
+        Some((outputs.float(Group::Out, name)?, cotangents.float(Group::GradOut, name)?))
+    });
+    let products = pairs.flat_map(|(y, g)| y.as_slice().iter().zip(g.as_slice()).map(|(&y, &g)| y * g));
+    T::sum(products)
+}
+
+/// F at a case's arguments but for one coordinate, which `change` makes of the case's own value. Only forward is run.
+fn evaluate<T: Real>(case: &Case, coordinate: &Coordinate, change: impl Fn(f64) -> T) -> Result<T> {
+    let mut task = Task::<T>::new(case)?;
+    let cotangents = task.arguments.split_off(Group::GradOut);
+    if let Some(tensor) = task.arguments.float_mut(coordinate.group, &coordinate.name) {
+        let element = &mut tensor.as_mut_slice()[coordinate.place];
+        *element = change(element.to_f64());
+    }
+    Ok(contract(&layers::run_reference(&task)?, &cotangents))
+}
