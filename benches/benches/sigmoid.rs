@@ -25,7 +25,9 @@ fn bench(criterion: &mut Criterion) {
             let mut layer = optimized::Sigmoid::new(SigmoidOptions::new()).unwrap();
             layer.set_execution(threads(count)).unwrap();
             let pass = layer.forward_pass(&x).unwrap();
-            time(&mut backward, &format!("optimized, {count} threads"), &name, size, || layer.backward(&pass, &g).unwrap());
+            time(&mut backward, &format!("optimized, {count} threads"), &name, size, || {
+                layer.backward(&pass, &g).unwrap()
+            });
         }
         backward.finish();
     }

@@ -85,7 +85,8 @@ pub(crate) fn fill(
     kind: Kind,
     tensors: Vec<(Group, &'static str, Vec<usize>)>,
 ) -> impl Strategy<Value = Case> {
-    let values = tensors.iter().map(|(_, _, shape)| prop::collection::vec(value(kind), shape.iter().product::<usize>()));
+    let values =
+        tensors.iter().map(|(_, _, shape)| prop::collection::vec(value(kind), shape.iter().product::<usize>()));
     values.collect::<Vec<_>>().prop_map(move |values| {
         let mut case = case.clone();
         for ((group, name, shape), values) in tensors.iter().zip(values) {

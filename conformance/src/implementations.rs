@@ -135,8 +135,8 @@ fn execution(variant: &Variant) -> Result<Execution> {
         execution.isa = Some(isa.parse()?);
     }
     if let Some(threads) = variant.threads {
-        let threads = NonZeroUsize::new(threads)
-            .ok_or_else(|| Error::new("optimized", "threads", "is 0", "at least 1"))?;
+        let threads =
+            NonZeroUsize::new(threads).ok_or_else(|| Error::new("optimized", "threads", "is 0", "at least 1"))?;
         execution.threads = Threads::new(threads);
     }
     execution.algorithm = variant.algorithm.clone();

@@ -110,7 +110,7 @@ pub(crate) fn run(case: &Case, implementation: &dyn Implementation, variant: &Va
 ///
 /// Recorded values in double precision beside single-precision inputs are the truth to within the recorder's own bound in
 /// double precision; others are the recorder's roundings, and its bound in its type adds to ours. A recorder other than
-/// `reference` (told by the file's `generator`) is bounded as [`Declaration::foreign`].
+/// `reference` (whose files' `generator` begins with "Layerproof reference") is bounded as [`Declaration::foreign`].
 pub fn judge(
     case: &Case,
     generator: &str,
@@ -132,8 +132,12 @@ pub fn judge(
         (Expect::Values, Outcome::Values(results)) => results,
     };
     let judgements = match results {
-        Results::F32(results) => judgements(case, generator, results, DType::F32, declaration(DType::F32), may_be_partial),
-        Results::F64(results) => judgements(case, generator, results, DType::F64, declaration(DType::F64), may_be_partial),
+        Results::F32(results) => {
+            judgements(case, generator, results, DType::F32, declaration(DType::F32), may_be_partial)
+        }
+        Results::F64(results) => {
+            judgements(case, generator, results, DType::F64, declaration(DType::F64), may_be_partial)
+        }
     };
     match judgements {
         Ok(judgements) => Verdict { conclusion: conclude(&judgements), judgements },
@@ -189,8 +193,11 @@ fn judgements<T: Scalar>(
     let ours = bounded(case, compute_type, declaration).map_err(refused)?;
     // The recorder's bounds, worked out once for each type in which something is recorded.
     let theirs = |recorded: DType| {
-        let declaration =
-            if generator.contains("reference") { Declaration::literal() } else { Declaration::foreign(recorded) };
+        let declaration = if generator.starts_with("Layerproof reference") {
+            Declaration::literal()
+        } else {
+            Declaration::foreign(recorded)
+        };
         bounded(case, recorded, declaration).map_err(refused)
     };
     let recorded_types = case.tensors.iter().filter(|((group, _), _)| group.is_result());
@@ -250,12 +257,15 @@ fn recorded_targets(
     ours: &[Target],
     theirs: &[Bounded],
 ) -> std::result::Result<Vec<Target>, String> {
-    let Ok(Value::Float(values)) = convert::<f64>(tensor) else { return Err("a recorded tensor is not numbers".into()) };
+    let Ok(Value::Float(values)) = convert::<f64>(tensor) else {
+        return Err("a recorded tensor is not numbers".into());
+    };
     let elements = values.as_slice().iter().zip(ours).zip(theirs);
     Ok(elements
         .map(|((&value, ours), theirs)| {
             let theirs = Target::from(*theirs);
-            let overflows_in_one = value.is_finite() != ours.value.is_finite() && theirs.value.is_finite() != ours.value.is_finite();
+            let overflows_in_one =
+                value.is_finite() != ours.value.is_finite() && theirs.value.is_finite() != ours.value.is_finite();
             let bound = if overflows_in_one { f64::INFINITY } else { ours.bound + theirs.bound };
             Target { value, bound, likely: bound }
         })

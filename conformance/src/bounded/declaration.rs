@@ -54,7 +54,13 @@ impl Declaration {
     /// The literal formula, statistics in double precision, and the functions of the system's mathematical library, whose
     /// stated error is within 1 ulp (the GNU C Library's manual, "Known Maximum Errors in Math Functions").
     pub fn literal() -> Self {
-        Self { wide_unit: UNIT_64, function_ulps: 1.0, centring: Centring::Once, pairs_round_once: true, quotient_roundings: 1.0 }
+        Self {
+            wide_unit: UNIT_64,
+            function_ulps: 1.0,
+            centring: Centring::Once,
+            pairs_round_once: true,
+            quotient_roundings: 1.0,
+        }
     }
 }
 

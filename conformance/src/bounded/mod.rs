@@ -161,7 +161,8 @@ impl<const WIDE: bool> Bounded<WIDE> {
         } else {
             Arithmetic::gamma(arithmetic.unit, n - 1.0) * magnitude
         };
-        let likely = if n < LIKELY_FROM { rounding } else { rounding.min(LAMBDA * n.sqrt() * arithmetic.unit * magnitude) };
+        let likely =
+            if n < LIKELY_FROM { rounding } else { rounding.min(LAMBDA * n.sqrt() * arithmetic.unit * magnitude) };
         let (bound, likely) = (self.bound + rounding + own, self.likely + likely + own);
         if magnitude + bound > arithmetic.largest {
             return Self::unknown(self.value);
@@ -214,7 +215,9 @@ impl<const WIDE: bool> Bounded<WIDE> {
         let (a, b) = (self.closed(), other.closed());
         let reach = a.bound + b.bound;
         let (answer, ambiguous) = match holds(a.value, b.value) {
-            _ if reach > 0.0 && (reach.is_infinite() || (a.value - b.value).abs() <= reach) => (Condition::Either, true),
+            _ if reach > 0.0 && (reach.is_infinite() || (a.value - b.value).abs() <= reach) => {
+                (Condition::Either, true)
+            }
             holds => (holds.into(), false),
         };
         // The hash follows the value's own branch, so that an ambiguous one counts as a change only where it changes.
@@ -227,7 +230,8 @@ impl<const WIDE: bool> Scalar for Bounded<WIDE> {
     /// An option: an implementation may hold it in the type it computes in, so what that rounds away is bounded.
     fn from_f64(value: f64) -> Self {
         let narrow = current().narrow;
-        let rounding = if narrow.unit > UNIT_64 && value.is_finite() { (value - f64::from(value as f32)).abs() } else { 0.0 };
+        let rounding =
+            if narrow.unit > UNIT_64 && value.is_finite() { (value - f64::from(value as f32)).abs() } else { 0.0 };
         let grain = if rounding == 0.0 { grain_of(value) } else { NO_GRAIN };
         Self::closed_at(value, rounding, rounding, grain)
     }
@@ -421,10 +425,7 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     }
     fn powf(self, exponent: f64) -> Self {
         let slope = |x: f64| (exponent * x.powf(exponent - 1.0)).abs();
-        self.function(
-            |x| x.powf(exponent),
-            |x, e| if x > e { slope(x - e).max(slope(x + e)) } else { f64::INFINITY },
-        )
+        self.function(|x| x.powf(exponent), |x, e| if x > e { slope(x - e).max(slope(x + e)) } else { f64::INFINITY })
     }
 
     fn less(self, other: Self) -> Condition {

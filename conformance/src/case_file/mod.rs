@@ -116,9 +116,9 @@ impl Case {
     /// # Errors
     /// Where they are of different types.
     pub fn compute_type(&self) -> Result<DType, Error> {
-        let given = [Group::In, Group::State, Group::GradOut].into_iter().flat_map(|group| {
-            self.group(group).filter_map(move |(name, tensor)| Some((group, name, dtype(tensor)?)))
-        });
+        let given = [Group::In, Group::State, Group::GradOut]
+            .into_iter()
+            .flat_map(|group| self.group(group).filter_map(move |(name, tensor)| Some((group, name, dtype(tensor)?))));
         let option = match self.options.get("dtype").and_then(Value::as_str) {
             Some("float64") => Some(DType::F64),
             Some("float32") => Some(DType::F32),
@@ -132,9 +132,12 @@ impl Case {
             }
         }
         match (compute_type, option) {
-            (Some(tensors), Some(option)) if tensors != option => {
-                Err(Error::new(&self.layer, "dtype", format_args!("is {option}"), format_args!("{tensors}, the tensors'")))
-            }
+            (Some(tensors), Some(option)) if tensors != option => Err(Error::new(
+                &self.layer,
+                "dtype",
+                format_args!("is {option}"),
+                format_args!("{tensors}, the tensors'"),
+            )),
             (compute_type, option) => Ok(compute_type.or(option).unwrap_or(DType::F32)),
         }
     }

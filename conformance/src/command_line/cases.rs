@@ -28,7 +28,9 @@ pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
         generators::record(&mut case).map_err(|error| invalid(error.to_string()))?;
         bytes += layers::numbers(&case).saturating_mul(8) + 1024;
         if bytes > u128::from(*memory_limit) {
-            return Err(invalid(format!("{count} cases would take more than the memory limit of {memory_limit} bytes")));
+            return Err(invalid(format!(
+                "{count} cases would take more than the memory limit of {memory_limit} bytes"
+            )));
         }
         cases.push(case);
         progress.inc(1);

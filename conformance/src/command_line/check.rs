@@ -50,5 +50,6 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
 
 /// A bar that shows on a terminal alone.
 pub(super) fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} left  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} left  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

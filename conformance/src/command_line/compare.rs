@@ -5,12 +5,13 @@ use super::{CompareArguments, Ending, Source, implementations};
 use crate::bounded::Declaration;
 use crate::case_file::{CaseFile, Expect, Invalid, read_file};
 use crate::implementation::{Outcome, Variant};
+use crate::implementations::ours;
 use crate::replay::{Conclusion, Verdict, check_memory, judge, outcome_of};
 
 pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
     let (limits, selection) = (shared.limits(), shared.selection()?);
-    let declaring = match &arguments.implementation {
+    let named = match &arguments.implementation {
         Some(name) => implementations(Some(name))?.first().copied(),
         None => None,
     };
@@ -19,12 +20,16 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
     let [source] = sources;
     let results = CaseFile::results_from_bytes(&read_file(&arguments.result, limits.memory)?)
         .map_err(|error| Invalid(format!("{}: {error}", arguments.result.display())))?;
-    if let Some(stranger) = results.cases.iter().find(|case| source.file.case(&case.name).is_none()) {
-        if shared.case.is_none() {
-            let result = arguments.result.display();
-            return Err(Invalid(format!("{result}: its case {} is none of {}", stranger.name, arguments.file.display())));
-        }
+    let stranger = results.cases.iter().find(|case| source.file.case(&case.name).is_none());
+    if let Some(stranger) = stranger.filter(|_| shared.case.is_none()) {
+        let (result, file) = (arguments.result.display(), arguments.file.display());
+        return Err(Invalid(format!("{result}: its case {} is none of {file}", stranger.name)));
     }
+
+    // Results that `run` wrote say whose they are, and are judged by what that implementation declares.
+    let declaring = named.or_else(|| {
+        ours().into_iter().find(|known| results.generator.starts_with(&super::run::generator(known.name())))
+    });
 
     let mut report = Report::default();
     for case in &source.file.cases {
@@ -47,7 +52,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
             }
             Err(reason) => Verdict { conclusion: Conclusion::Failed(reason), judgements: Vec::new() },
         };
-        let implementation = arguments.implementation.as_deref().unwrap_or("result");
+        let implementation = declaring.map_or("result", |known| known.name());
         report.add(Entry { path: Some(&arguments.file), case, implementation, variant: Variant::default(), verdict });
     }
     report.finish(shared.json.as_deref())

@@ -103,7 +103,7 @@ struct CompareArguments {
     /// A file of results
     #[arg(value_name = "RESULT")]
     result: PathBuf,
-    /// Judge by what this implementation says of its arithmetic: reference or optimized
+    /// Judge by what this implementation says of its arithmetic: reference or optimized (by default, whose results they are)
     #[arg(long, value_name = "NAME")]
     implementation: Option<String>,
     #[command(flatten)]
@@ -158,7 +158,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let message = error.to_string();
             let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("For more information"));
-            let line = lines.filter(|line| !line.is_empty() && !line.starts_with("Usage:")).collect::<Vec<_>>().join(" ");
+            let line =
+                lines.filter(|line| !line.is_empty() && !line.starts_with("Usage:")).collect::<Vec<_>>().join(" ");
             return refuse(line.strip_prefix("error: ").unwrap_or(&line));
         }
     };

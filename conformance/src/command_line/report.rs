@@ -165,7 +165,9 @@ impl Report {
             return Ok(Ending::Good);
         }
         let Self { failed, mistrusted, unsupported, .. } = self;
-        println!("\n{passed} of {runs} runs passed; {failed} failed, {mistrusted} mistrusted, {unsupported} unsupported");
+        println!(
+            "\n{passed} of {runs} runs passed; {failed} failed, {mistrusted} mistrusted, {unsupported} unsupported"
+        );
         Ok(Ending::Bad)
     }
 

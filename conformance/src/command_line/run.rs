@@ -25,11 +25,16 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let generator = format!("Layerproof {} {}", arguments.implementation, env!("CARGO_PKG_VERSION"));
+    let generator = generator(&arguments.implementation) + env!("CARGO_PKG_VERSION");
     let count = cases.len();
     write(&arguments.out, &CaseFile { generator, cases }.to_bytes()?)?;
     println!("wrote the results of {count} cases to {}", arguments.out.display());
     Ok(Ending::Good)
+}
+
+/// How the generator of an implementation's results begins.
+pub(super) fn generator(implementation: &str) -> String {
+    format!("Layerproof {implementation} ")
 }
 
 /// A case with its head repeated, and with what the implementation made of it in place of its tensors.
@@ -38,7 +43,9 @@ pub fn result(case: &Case, implementation: &dyn Implementation, variant: &Varian
         Outcome::Values(Results::F32(results)) => (Status::Values, tensors(&results)),
         Outcome::Values(Results::F64(results)) => (Status::Values, tensors(&results)),
         Outcome::Error(message) => (Status::Error(message), BTreeMap::new()),
-        Outcome::Unsupported(message) | Outcome::NotApplicable(message) => (Status::Unsupported(message), BTreeMap::new()),
+        Outcome::Unsupported(message) | Outcome::NotApplicable(message) => {
+            (Status::Unsupported(message), BTreeMap::new())
+        }
     };
     Case { status: Some(status), tensors, ..case.clone() }
 }

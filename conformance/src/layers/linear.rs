@@ -69,7 +69,8 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     (leading, features(), features(), any::<bool>(), generators::kind())
         .prop_flat_map(move |(leading, inputs, outputs, bias, kind)| {
             let shape = |last: usize| leading.iter().copied().chain([last]).collect::<Vec<_>>();
-            let case = generators::case("Linear", json!({"in_features": inputs, "out_features": outputs, "bias": bias}));
+            let case =
+                generators::case("Linear", json!({"in_features": inputs, "out_features": outputs, "bias": bias}));
             let mut tensors = vec![
                 (Group::In, "input", shape(inputs)),
                 (Group::State, "weight", vec![outputs, inputs]),

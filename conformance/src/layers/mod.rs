@@ -7,8 +7,8 @@ mod relu;
 mod sigmoid;
 
 use crate::case_file::Case;
-use crate::tensors::{DType, Group, Named};
 use crate::task::Task;
+use crate::tensors::{DType, Group, Named};
 use optimized::{Choice, Execution, Float};
 use proptest::strategy::BoxedStrategy;
 use reference::Real;
@@ -118,7 +118,8 @@ fn input_shape<'a>(case: &'a Case, name: &str) -> &'a [usize] {
 
 /// Whether the algorithm that the execution names, or else any, takes a problem of these choices.
 fn applicable(execution: &Execution, choices: &[Choice]) -> std::result::Result<(), Stop> {
-    let refusal = |name: &str| choices.iter().find(|choice| choice.name == name).and_then(|choice| choice.refusal.clone());
+    let refusal =
+        |name: &str| choices.iter().find(|choice| choice.name == name).and_then(|choice| choice.refusal.clone());
     match execution.algorithm.as_deref().and_then(refusal) {
         Some(reason) => Err(Stop::NotApplicable(reason)),
         None => Ok(()),

@@ -53,7 +53,12 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     (generators::shape(), generators::kind(), any::<bool>())
         .prop_flat_map(move |(shape, kind, inplace)| {
             let case = generators::case("ReLU", json!({"inplace": inplace}));
-            generators::fill(case, dtype, kind, vec![(Group::In, "input", shape.clone()), (Group::GradOut, "output", shape)])
+            generators::fill(
+                case,
+                dtype,
+                kind,
+                vec![(Group::In, "input", shape.clone()), (Group::GradOut, "output", shape)],
+            )
         })
         .boxed()
 }

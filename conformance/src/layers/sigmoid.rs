@@ -9,7 +9,7 @@ use optimized::{Execution, Float};
 use proptest::prelude::*;
 use reference::Real;
 use serde_json::json;
-use vocabulary::{SigmoidOptions, Result, Tensor};
+use vocabulary::{Result, SigmoidOptions, Tensor};
 
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "";
@@ -53,7 +53,12 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     (generators::shape(), generators::kind())
         .prop_flat_map(move |(shape, kind)| {
             let case = generators::case("Sigmoid", json!({}));
-            generators::fill(case, dtype, kind, vec![(Group::In, "input", shape.clone()), (Group::GradOut, "output", shape)])
+            generators::fill(
+                case,
+                dtype,
+                kind,
+                vec![(Group::In, "input", shape.clone()), (Group::GradOut, "output", shape)],
+            )
         })
         .boxed()
 }

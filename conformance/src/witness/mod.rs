@@ -63,9 +63,9 @@ pub fn gradients(case: &Case) -> Result<Vec<(Coordinate, Testimony)>> {
 
 /// F: the sum of every output times its cotangent, over any number type.
 fn contract<T: Real>(outputs: &Named<T>, cotangents: &Named<T>) -> T {
-    let pairs = outputs.group(Group::Out).filter_map(|(name, _)| {
-        Some((outputs.float(Group::Out, name)?, cotangents.float(Group::GradOut, name)?))
-    });
+    let pairs = outputs
+        .group(Group::Out)
+        .filter_map(|(name, _)| Some((outputs.float(Group::Out, name)?, cotangents.float(Group::GradOut, name)?)));
     let products = pairs.flat_map(|(y, g)| y.as_slice().iter().zip(g.as_slice()).map(|(&y, &g)| y * g));
     T::sum(products)
 }

@@ -11,7 +11,10 @@ use vocabulary::Result;
 pub enum Romberg {
     /// The derivative, and how far it may be off.
     Derivative(Testimony),
-    /// A kink, or the domain's edge, lies too close.
+    /// The point is a kink: however small the step, the branches on its two sides differ. What holds there is a convention,
+    /// and tested as one.
+    Kink,
+    /// A kink, the domain's edge, or too much curvature lies too close.
     Skipped,
 }
 
@@ -49,6 +52,7 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         Ok((point.get(), f.value(), f.bound(), branches.hash ^ branches.ambiguous.rotate_left(32)))
     };
     let (.., centre_branches) = at(0.0, 0.0)?;
+    let mut kink = false;
     for halving in 0..=HALVINGS {
         let step = STEP * f64::powi(0.5, halving);
         let mut differences = [0.0; 3];
@@ -56,6 +60,7 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         for (difference, scale) in differences.iter_mut().zip([1.0, 0.5, 0.25]) {
             let (right, f_right, e_right, branches_right) = at(step, scale)?;
             let (left, f_left, e_left, branches_left) = at(-step, scale)?;
+            kink = branches_right != branches_left;
             smooth &= branches_right == centre_branches && branches_left == centre_branches;
             smooth &= f_right.is_finite() && f_left.is_finite();
             *difference = (f_right - f_left) / (right - left);
@@ -80,5 +85,5 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         }
         return Ok(Romberg::Derivative(Testimony { derivative: q, bound }));
     }
-    Ok(Romberg::Skipped)
+    Ok(if kink { Romberg::Kink } else { Romberg::Skipped })
 }

@@ -157,7 +157,11 @@ fn centring_stays_within_its_bounds() {
                 Centring::Products => (x * scale + -(high * scale)) / scale,
             };
             let error = (f64::from(computed) - bounded.value()).abs();
-            assert!(error <= bounded.bound(), "{centring:?} x = {x:e}, μ = {mean:e}: {error:e} > {:e}", bounded.bound());
+            assert!(
+                error <= bounded.bound(),
+                "{centring:?} x = {x:e}, μ = {mean:e}: {error:e} > {:e}",
+                bounded.bound()
+            );
             largest = largest.max(error / bounded.bound());
         }
         println!("{centring:?}: {largest:.3} of the bound");
@@ -186,11 +190,13 @@ fn close_comparisons_admit_both_branches() {
 #[test]
 fn overflow_is_known_or_unknown() {
     let sum = |terms: &[f64]| {
-        under(DType::F32, Declaration::literal(), || Real::sum(terms.iter().map(|&x| Bounded::<false>::exact(x))).closed()).0
+        under(DType::F32, Declaration::literal(), || {
+            Real::sum(terms.iter().map(|&x| Bounded::<false>::exact(x))).closed()
+        })
+        .0
     };
-    let product = |x: f64, y: f64| {
-        under(DType::F32, Declaration::literal(), || Bounded::<false>::exact(x) * Bounded::exact(y)).0
-    };
+    let product =
+        |x: f64, y: f64| under(DType::F32, Declaration::literal(), || Bounded::<false>::exact(x) * Bounded::exact(y)).0;
     assert_eq!(sum(&[3e38, 3e38, -3e38, -3e38]).bound(), f64::INFINITY);
     assert_eq!((product(1e30, -1e30).value(), product(1e30, -1e30).bound()), (f64::NEG_INFINITY, 0.0));
     assert_eq!((sum(&[f64::INFINITY, 1.0]).value(), sum(&[f64::INFINITY, 1.0]).bound()), (f64::INFINITY, 0.0));

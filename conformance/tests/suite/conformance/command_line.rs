@@ -67,7 +67,19 @@ fn bad_usage_is_one_line_and_exit_2() {
         &["compare", file, "no_such_result"],
         &["cases", "--layer", "Conv9d", "--count", "1", "--seed", "0", "--out", "x"],
         &["cases", "--layer", "ReLU", "--count", "-1", "--seed", "0", "--out", "x"],
-        &["cases", "--layer", "ReLU", "--count", "18446744073709551615", "--seed", "0", "--out", "x", "--memory-limit", "9999"],
+        &[
+            "cases",
+            "--layer",
+            "ReLU",
+            "--count",
+            "18446744073709551615",
+            "--seed",
+            "0",
+            "--out",
+            "x",
+            "--memory-limit",
+            "9999",
+        ],
         &["frobnicate", "--all"],
         &["--frobnicate"],
     ] {
@@ -97,7 +109,11 @@ fn a_run_repeats_every_head_in_order_with_its_status() {
             assert!(result.tensors.keys().all(|(group, _)| group.is_result()));
             let compute_type = case.compute_type();
             let floats = result.tensors.values().filter(|tensor| tensor.dtype() != "I64");
-            assert!(floats.into_iter().all(|tensor| compute_type.as_ref().is_ok_and(|t| t.to_string() == tensor.dtype().to_lowercase())));
+            assert!(
+                floats
+                    .into_iter()
+                    .all(|tensor| compute_type.as_ref().is_ok_and(|t| t.to_string() == tensor.dtype().to_lowercase()))
+            );
         }
         let arguments = ["compare", text(&file), "result", "--json", "verdicts.json"];
         let output = conformance(&arguments, elsewhere.path());
@@ -203,7 +219,8 @@ fn a_failure_prints_the_line_that_reproduces_it() {
     let output = conformance(&["check", "file"], elsewhere.path());
     let printed = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{printed}");
-    let line = printed.lines().find_map(|line| line.trim().strip_prefix("conformance ")).expect("a line that reproduces");
+    let line =
+        printed.lines().find_map(|line| line.trim().strip_prefix("conformance ")).expect("a line that reproduces");
     let again = conformance(&line.split(' ').collect::<Vec<_>>(), elsewhere.path());
     assert_eq!(again.status.code(), Some(1));
     assert!(stdout(&again).contains("out.output[0]"));

@@ -59,9 +59,12 @@ fn each_crate_is_named_in_one_place() {
     let mut files = Vec::new();
     collect(&root().join("optimized/src"), &mut files);
     assert!(files.len() > 10);
-    for (word, place) in
-        [("faer::", "kernels/gemm.rs"), ("pulp::", "src/simd/"), ("rayon::", "src/threads.rs"), ("use faer", "kernels/gemm.rs")]
-    {
+    for (word, place) in [
+        ("faer::", "kernels/gemm.rs"),
+        ("pulp::", "src/simd/"),
+        ("rayon::", "src/threads.rs"),
+        ("use faer", "kernels/gemm.rs"),
+    ] {
         let naming = files.iter().filter(|(_, text)| text.contains(word));
         let mut naming = naming.map(|(path, _)| path.to_string_lossy().replace('\\', "/")).peekable();
         assert!(word == "use faer" || naming.peek().is_some(), "nothing names {word}");

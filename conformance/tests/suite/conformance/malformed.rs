@@ -71,10 +71,7 @@ fn every_fault_of_a_file_is_one_line() {
         ("a duplicated case", file(&header(&format!("[{HEAD},{HEAD}]"), ""), 0)),
         ("a duplicated field", file(&header(&with("{}", r#"{},"name":"a""#), ""), 0)),
         ("a duplicated option", file(&header(&with("{}", r#"{"inplace":true,"inplace":false}"#), ""), 0)),
-        (
-            "a duplicated tensor",
-            file(&header(&one, &[input("F32", "[2]", 8), input("F32", "[2]", 8)].concat()), 8),
-        ),
+        ("a duplicated tensor", file(&header(&one, &[input("F32", "[2]", 8), input("F32", "[2]", 8)].concat()), 8)),
         ("a tensor of no case", file(&header(&one, &tensor("b/in.input", "F32", "[2]", 0, 8)), 8)),
         ("a tensor without a case", file(&header(&one, &tensor("in.input", "F32", "[2]", 0, 8)), 8)),
         ("a tensor of no group", file(&header(&one, &tensor("a/into.input", "F32", "[2]", 0, 8)), 8)),
@@ -143,7 +140,11 @@ fn what_would_exhaust_memory_is_refused_beforehand() {
     }
     let mut small = case("ReLU", json!({}), &[(Group::In, "input", &[100])]);
     small.expect = Expect::Values;
-    assert!(conclusions(&small, 10_000).iter().all(|c| matches!(c, Conclusion::Failed(reason) if reason.contains("memory limit"))));
+    assert!(
+        conclusions(&small, 10_000)
+            .iter()
+            .all(|c| matches!(c, Conclusion::Failed(reason) if reason.contains("memory limit")))
+    );
     assert!(conclusions(&small, 1_000_000).iter().all(|c| *c == Conclusion::Passed));
 }
 

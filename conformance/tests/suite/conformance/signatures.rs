@@ -3,8 +3,9 @@
 
 use rand::{SeedableRng, rngs::SmallRng};
 use vocabulary::{
-    BatchNorm2dGradients, BatchNorm2dOptions, BatchNorm2dState, Layer, LinearGradients, LinearOptions, MSELossGradients,
-    MSELossOptions, ReLUGradients, ReLUOptions, Result, SigmoidGradients, SigmoidOptions, StateDict, Tensor,
+    BatchNorm2dGradients, BatchNorm2dOptions, BatchNorm2dState, Layer, LinearGradients, LinearOptions,
+    MSELossGradients, MSELossOptions, ReLUGradients, ReLUOptions, Result, SigmoidGradients, SigmoidOptions, StateDict,
+    Tensor,
 };
 
 type Shape = Result<Vec<usize>>;
@@ -15,7 +16,8 @@ macro_rules! signatures {
         mod $module {
             use super::*;
             use $layers::{
-                BatchNorm2d, BatchNorm2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
+                BatchNorm2d, BatchNorm2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid,
+                SigmoidPass,
             };
 
             fn linear<T>()
@@ -24,7 +26,8 @@ macro_rules! signatures {
                 Linear<T>: Layer<T>,
                 T: Number,
             {
-                let _: fn(LinearOptions, &mut SmallRng) -> Result<Linear<T>> = |options, rng| Linear::init(options, rng);
+                let _: fn(LinearOptions, &mut SmallRng) -> Result<Linear<T>> =
+                    |options, rng| Linear::init(options, rng);
                 let _: fn(LinearOptions, Tensor<T>, Option<Tensor<T>>) -> Result<Linear<T>> = Linear::with_parameters;
                 let _: fn(LinearOptions, &StateDict) -> Result<Linear<T>> = Linear::from_state_dict;
                 let _: fn(&Linear<T>) -> StateDict = Linear::state_dict;

@@ -1,0 +1,127 @@
+//! Products of matrices at the speed of faer's GEMM. The only file that names faer.
+//!
+//! The plain loops are those of [`super::dot`]. We depart from them:
+//! 1. faer's blocked kernel, on one thread, for tiles of the output that the shapes alone decide on;
+//! 2. forward, y = x·wᵀ: both factors have their long dimension along memory, which no kernel multiplies well as it is. faer
+//!    would repack w, the larger of the two. Asked for the tile's transpose it repacks x instead, and reads w as it lies;
+//!    the tile is then turned over, and the bias added, while it is in cache.
+
+use super::tiles::{Tile, tiles};
+use crate::counters::{self, Counter};
+use crate::simd::{Isa, Lanes};
+use crate::threads::{self, Threads};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+/// What faer multiplies.
+pub trait Gemm: Lanes {
+    /// `c = a·b`.
+    fn multiply(c: MatMut<'_, Self>, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
+}
+
+impl Gemm for f32 {
+    fn multiply(c: MatMut<'_, Self>, a: MatRef<'_, Self>, b: MatRef<'_, Self>) {
+        matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
+    }
+}
+
+impl Gemm for f64 {
+    fn multiply(c: MatMut<'_, Self>, a: MatRef<'_, Self>, b: MatRef<'_, Self>) {
+        matmul(c, Accum::Replace, a, b, 1.0, Par::Seq);
+    }
+}
+
+/// Rows and columns of a tile of y.
+const FORWARD_TILE: (usize, usize) = (1024, 128);
+
+/// Rows and columns of a tile of a gradient.
+const BACKWARD_TILE: (usize, usize) = (256, 512);
+
+/// `y = x·wᵀ + bias`, of rows of `depth` elements in x and w.
+pub fn forward<T: Gemm>(
+    threads: Threads,
+    (x, w, bias): (&[T], &[T], Option<&[T]>),
+    depth: usize,
+    (y, columns): (&mut [T], usize),
+) {
+    let tiles = tiles(y, columns, FORWARD_TILE);
+    threads::for_each(threads, tiles.into_iter(), |tile| {
+        counters::record(Counter::LinearGemm, Isa::best());
+        let (height, width) = (tile.rows.len(), tile.width());
+        let x = &x[tile.row * depth..][..height * depth];
+        let w = &w[tile.column * depth..][..width * depth];
+        let mut product = vec![T::ZERO; height * width];
+        let turned = MatMut::from_column_major_slice_mut(&mut product, height, width);
+        let w = MatRef::from_column_major_slice(w, depth, width);
+        T::multiply(turned, MatRef::from_row_major_slice(x, height, depth), w); // 2
+        turn_over(&product, bias, tile);
+    });
+}
+
+/// Writes the tile's transpose into it, with the bias added.
+fn turn_over<T: Lanes>(product: &[T], bias: Option<&[T]>, mut tile: Tile<'_, T>) {
+    const SIDE: usize = 16;
+    let (height, width, column) = (tile.rows.len(), tile.width(), tile.column);
+    let bias = |o: usize| bias.map_or(-T::ZERO, |bias| bias[column + o]);
+    for rows in (0..height).step_by(SIDE) {
+        for columns in (0..width).step_by(SIDE) {
+            for o in columns..width.min(columns + SIDE) {
+                let bias = bias(o);
+                for b in rows..height.min(rows + SIDE) {
+                    tile.rows[b][o] = product[o * height + b] + bias;
+                }
+            }
+        }
+    }
+}
+
+/// `dx = g·w` into zeros, of rows of `columns` elements in w and dx, `depth` of them in w.
+pub fn backward_input<T: Gemm>(threads: Threads, (g, w): (&[T], &[T]), depth: usize, (dx, columns): (&mut [T], usize)) {
+    if depth == 0 {
+        return;
+    }
+    let rows = g.len() / depth;
+    product(threads, (MatRef::from_row_major_slice(g, rows, depth), w), (dx, columns));
+}
+
+/// `dw = gᵀ·x` into zeros, of rows of `columns` elements in x and dw, `depth` of them in x.
+pub fn backward_weight<T: Gemm>(
+    threads: Threads,
+    (g, x): (&[T], &[T]),
+    depth: usize,
+    (dw, columns): (&mut [T], usize),
+) {
+    if columns == 0 {
+        return;
+    }
+    let rows = dw.len() / columns;
+    product(threads, (MatRef::from_column_major_slice(g, rows, depth), x), (dw, columns));
+}
+
+/// `c = a·r`, for rows of `columns` elements in r and c.
+fn product<T: Gemm>(threads: Threads, (a, r): (MatRef<'_, T>, &[T]), (c, columns): (&mut [T], usize)) {
+    let (rows, depth) = (a.nrows(), a.ncols());
+    let r = MatRef::from_row_major_slice(r, depth, columns);
+    let c = MatMut::from_row_major_slice_mut(c, rows, columns);
+    let mut tiles = Vec::new();
+    let (mut below, mut row) = (c, 0);
+    while row < rows {
+        let height = BACKWARD_TILE.0.min(rows - row);
+        let (mut band, rest) = below.split_at_row_mut(height);
+        let mut column = 0;
+        while column < columns {
+            let width = BACKWARD_TILE.1.min(columns - column);
+            let (tile, right) = band.split_at_col_mut(width);
+            tiles.push((row, column, tile));
+            band = right;
+            column += width;
+        }
+        below = rest;
+        row += height;
+    }
+    threads::for_each(threads, tiles.into_iter(), |(row, column, tile)| {
+        counters::record(Counter::LinearGemm, Isa::best());
+        let (height, width) = (tile.nrows(), tile.ncols());
+        T::multiply(tile, a.subrows(row, height), r.subcols(column, width)); // 1
+    });
+}

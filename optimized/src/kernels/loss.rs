@@ -1,0 +1,168 @@
+//! The squared difference, summed or not, and its gradients; input and target of one shape.
+//!
+//! The plain loop is `for i in 0..n { sum += (x[i] - t[i]).powi(2) }`. We depart from it:
+//! 1. four accumulators, each of a register: a sum does not wait for the one before;
+//! 2. each block of [`BLOCK`] elements is summed in the elements' own type, in so many short sums that it rounds little; the
+//!    sums of the blocks, and of the tasks, are added in f64, in their order;
+//! 3. the gradients of input and target are written in one sweep; the factor 2g/n that they share is computed once in f64
+//!    and rounded once, unless it is too small or too large for that.
+
+use super::elementwise::{BLOCK, TASK, Zip};
+use crate::counters::{self, Counter};
+use crate::memory::Block;
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+
+/// (x − t)².
+#[derive(Clone, Copy)]
+pub struct SquaredDifference;
+
+impl<T: Lanes> Zip<T> for SquaredDifference {
+    const COUNTER: Counter = Counter::MSELossOnePass;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: T::Register<S>, t: T::Register<S>) -> T::Register<S> {
+        let difference = T::minus(s, x, t);
+        T::times(s, difference, difference)
+    }
+}
+
+/// Σ (x − t)².
+pub fn sum_of_squares<T: Lanes>((isa, threads): (Isa, Threads), x: &[T], t: &[T]) -> f64 {
+    let run = |x: &[T], t: &[T]| simd::run(isa, SumOfSquares { x, t });
+    if x.len() <= TASK {
+        return run(x, t);
+    }
+    let mut sums = vec![0.0; x.len().div_ceil(TASK)];
+    threads::for_each(threads, sums.iter_mut().zip(x.chunks(TASK).zip(t.chunks(TASK))), |(sum, (x, t))| {
+        *sum = run(x, t);
+    });
+    sums.iter().sum() // 2
+}
+
+struct SumOfSquares<'a, T> {
+    x: &'a [T],
+    t: &'a [T],
+}
+
+impl<T: Lanes> Kernel for SumOfSquares<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> f64 {
+        counters::record(Counter::MSELossOnePass, Isa::of::<S>());
+        let blocks = self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK));
+        blocks.fold(0.0, |sum, (x, t)| sum + sum_block(s, x, t).widen())
+    }
+}
+
+#[inline(always)]
+fn sum_block<T: Lanes, S: Simd>(s: S, x: &[T], t: &[T]) -> T {
+    let ((x, x_tail), (t, t_tail)) = (T::registers::<S>(x), T::registers::<S>(t));
+    let ((x_fours, x_rest), (t_fours, t_rest)) = (x.as_chunks::<4>(), t.as_chunks::<4>());
+    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    for (x, t) in x_fours.iter().zip(t_fours) {
+        for i in 0..4 {
+            let difference = T::minus(s, x[i], t[i]);
+            sums[i] = T::mul_add(s, difference, difference, sums[i]);
+        }
+    }
+    for (x, t) in x_rest.iter().zip(t_rest) {
+        let difference = T::minus(s, *x, *t);
+        sums[0] = T::mul_add(s, difference, difference, sums[0]);
+    }
+    if !x_tail.is_empty() {
+        let difference = T::minus(s, T::load_partial(s, x_tail), T::load_partial(s, t_tail));
+        sums[1] = T::mul_add(s, difference, difference, sums[1]);
+    }
+    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+/// What (x − t) is multiplied by.
+#[derive(Clone, Copy)]
+pub enum Slope<'a, T> {
+    /// 2·g, g of each element.
+    Each(&'a [T]),
+    /// 2·g/n of all, rounded once.
+    All(T),
+    /// 2·g/n of all, where that alone would be subnormal or overflow: (2·(x − t)·g)/n, as the formula is written.
+    Literal { g: T, n: T },
+}
+
+impl<'a, T: Lanes> Slope<'a, T> {
+    /// Of a loss with one output: g is its gradient, and `n` what its sum is divided by.
+    pub fn of_all(g: T, n: f64) -> Self {
+        let factor = T::narrow(2.0 * g.widen() / n);
+        let safe = factor.magnitude() >= T::SMALLEST_NORMAL && factor.magnitude() <= T::MAX;
+        if safe || g == T::ZERO { Self::All(factor) } else { Self::Literal { g, n: T::narrow(n) } } // 3
+    }
+
+    /// The part for elements from `start` on.
+    #[inline(always)]
+    pub fn part(self, start: usize, len: usize) -> Self {
+        match self {
+            Self::Each(g) => Self::Each(&g[start..start + len]),
+            other => other,
+        }
+    }
+}
+
+/// The gradients of input and target; their memory comes in blocks of [`TASK`] elements.
+pub fn gradients<'a, T: Lanes>(
+    (isa, threads): (Isa, Threads),
+    (x, t): (&[T], &[T]),
+    slope: Slope<'_, T>,
+    outputs: impl ExactSizeIterator<Item = (Block<'a, T>, Block<'a, T>)> + Send,
+) {
+    let operands = x.chunks(TASK).zip(t.chunks(TASK)).enumerate();
+    threads::for_each(threads, outputs.zip(operands), |((dx, dt), (task, (x, t)))| {
+        let outputs = dx.split(BLOCK).zip(dt.split(BLOCK));
+        for (block, ((dx, dt), (x, t))) in outputs.zip(x.chunks(BLOCK).zip(t.chunks(BLOCK))).enumerate() {
+            let slope = slope.part(task * TASK + block * BLOCK, x.len());
+            simd::run(isa, Gradients { x, t, slope, dx: dx.open(), dt: dt.open() });
+        }
+    });
+}
+
+struct Gradients<'a, T> {
+    x: &'a [T],
+    t: &'a [T],
+    slope: Slope<'a, T>,
+    dx: &'a mut [T],
+    dt: &'a mut [T],
+}
+
+impl<T: Lanes> Kernel for Gradients<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        counters::record(Counter::MSELossOnePass, Isa::of::<S>());
+        let Self { x, t, slope, dx, dt } = self;
+        let outputs = dx.iter_mut().zip(dt);
+        let elements = outputs.zip(x.iter().zip(t));
+        match slope {
+            Slope::Each(g) => elements.zip(g).for_each(
+                #[inline(always)]
+                |(((dx, dt), (&x, &t)), &g)| {
+                    *dx = T::TWO * (x - t) * g;
+                    *dt = -*dx;
+                },
+            ),
+            Slope::All(factor) => elements.for_each(
+                #[inline(always)]
+                |((dx, dt), (&x, &t))| {
+                    *dx = factor * (x - t);
+                    *dt = -*dx;
+                },
+            ),
+            Slope::Literal { g, n } => elements.for_each(
+                #[inline(always)]
+                |((dx, dt), (&x, &t))| {
+                    *dx = T::TWO * (x - t) * g / n;
+                    *dt = -*dx;
+                },
+            ),
+        }
+    }
+}

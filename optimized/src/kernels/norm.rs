@@ -1,0 +1,504 @@
+//! Normalisation of each channel by its mean and variance, and its gradients.
+//!
+//! The plain loops are, for each channel, Σx, then Σ(x − μ)², then `y = (x - mean) * r * weight + bias` over its planes.
+//! We depart from them:
+//! 1. a channel goes through all of its loops before the next one starts, so that all but the first find it in cache; where
+//!    channels are few, or their planes small, each loop is shared out over all channels instead;
+//! 2. sums are carried in f64, in 32 accumulators, by pieces of planes that the shape alone decides on, added in their order;
+//!    a channel's sums are the same in both ways of 1, to the last bit;
+//! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
+//! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that.
+
+use super::elementwise::BLOCK;
+use crate::counters::{self, Counter};
+use crate::memory::{Block, Output};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+use std::ops::Range;
+
+/// Elements summed apart.
+const PIECE: usize = 1 << 14;
+
+/// Elements of a task of one thread, about.
+const TASK: usize = 1 << 15;
+
+/// A channel goes through all of its loops at once where its planes have so many elements,
+const SMALLEST_PLANE: usize = 64;
+/// where it fits into the second-level cache with room to spare,
+const LARGEST_CHANNEL: usize = 1 << 17;
+/// and where there are channels enough to keep threads busy to the end.
+const FEWEST_CHANNELS: usize = 16;
+
+/// The sizes of an input [N, C, H, W].
+#[derive(Debug, Clone, Copy)]
+pub struct Planes {
+    pub images: usize,
+    pub channels: usize,
+    /// H·W.
+    pub area: usize,
+}
+
+impl Planes {
+    /// The number of values in a channel.
+    pub fn values(&self) -> usize {
+        self.images.saturating_mul(self.area)
+    }
+
+    /// Whether a channel goes through all of its loops at once.
+    fn channel_by_channel(&self) -> bool {
+        self.area >= SMALLEST_PLANE && self.values() <= LARGEST_CHANNEL && self.channels >= FEWEST_CHANNELS
+    }
+
+    /// So many channels make a task.
+    fn channels_a_task(&self) -> usize {
+        (TASK / self.values().max(1)).max(1)
+    }
+
+    fn plane<'a, T>(&self, elements: &'a [T], image: usize, channel: usize) -> &'a [T] {
+        &elements[(image * self.channels + channel) * self.area..][..self.area]
+    }
+}
+
+/// A channel's mean μ and biased variance σ².
+#[derive(Debug, Clone, Copy)]
+pub struct Moments {
+    pub mean: f64,
+    pub variance: f64,
+}
+
+/// ε, the weight and the bias.
+#[derive(Clone, Copy)]
+pub struct Affine<'a, T> {
+    pub eps: f64,
+    pub weight: Option<&'a [T]>,
+    pub bias: Option<&'a [T]>,
+}
+
+/// μ in two parts: x − μ = (x − high) − low.
+#[derive(Clone, Copy)]
+struct Centre<T> {
+    high: T,
+    low: T,
+}
+
+impl<T: Lanes> Centre<T> {
+    fn new(mean: f64) -> Self {
+        let high = T::narrow(mean);
+        // An infinite mean has no second part.
+        let low = if high.magnitude() <= T::MAX { T::narrow(mean - high.widen()) } else { T::ZERO };
+        Self { high, low }
+    }
+
+    #[inline(always)]
+    fn of(self, x: T) -> T {
+        (x - self.high) - self.low // 3
+    }
+}
+
+/// `a·b` as one factor and 1 where it is a normal number, so that it may be rounded before it is used; both as they are
+/// where it is not.
+fn joined<T: Lanes>(a: f64, b: f64) -> (T, T) {
+    let product = T::narrow(a * b);
+    let safe = product.magnitude() >= T::SMALLEST_NORMAL && product.magnitude() <= T::MAX;
+    if safe { (product, T::ONE) } else { (T::narrow(a), T::narrow(b)) } // 4
+}
+
+/// `y = (x − μ)·factors.0·factors.1 + bias`.
+#[derive(Clone, Copy)]
+struct Normalisation<T> {
+    centre: Centre<T>,
+    factors: (T, T),
+    bias: T,
+}
+
+impl<T: Lanes> Affine<'_, T> {
+    fn inverse_deviation(&self, moments: Moments) -> f64 {
+        1.0 / (moments.variance + self.eps).sqrt()
+    }
+
+    fn weight(&self, channel: usize) -> f64 {
+        self.weight.map_or(1.0, |weight| weight[channel].widen())
+    }
+
+    fn normalisation(&self, channel: usize, moments: Moments) -> Normalisation<T> {
+        Normalisation {
+            centre: Centre::new(moments.mean),
+            factors: joined(self.inverse_deviation(moments), self.weight(channel)),
+            // Adding −0 changes nothing, not even the sign of a zero.
+            bias: self.bias.map_or(-T::ZERO, |bias| bias[channel]),
+        }
+    }
+}
+
+/// Σ f(x, y) of two slices of one length, in 32 accumulators, by pieces.
+#[inline(always)]
+fn sum<T: Lanes>(x: &[T], f: impl Fn(f64) -> f64) -> f64 {
+    let mut total = 0.0;
+    for piece in x.chunks(PIECE) {
+        let mut sums = [0.0; 32]; // 2
+        let (chunks, rest) = piece.as_chunks::<32>();
+        for chunk in chunks {
+            for i in 0..32 {
+                sums[i] += f(chunk[i].widen());
+            }
+        }
+        for (sum, x) in sums.iter_mut().zip(rest) {
+            *sum += f(x.widen());
+        }
+        total += fold(&sums);
+    }
+    total
+}
+
+/// The sum of accumulators, by halves.
+#[inline(always)]
+fn fold(sums: &[f64]) -> f64 {
+    let mut eight = [0.0; 8];
+    for chunk in sums.as_chunks::<8>().0 {
+        (0..8).for_each(|i| eight[i] += chunk[i]);
+    }
+    ((eight[0] + eight[4]) + (eight[1] + eight[5])) + ((eight[2] + eight[6]) + (eight[3] + eight[7]))
+}
+
+/// Σg and Σg·(x − μ).
+#[inline(always)]
+fn sum_of_products<T: Lanes>(x: &[T], g: &[T], mean: f64) -> [f64; 2] {
+    let mut totals = [0.0; 2];
+    for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
+        let (mut plain, mut weighted) = ([0.0; 16], [0.0; 16]); // 2
+        let ((x, x_rest), (g, g_rest)) = (x.as_chunks::<16>(), g.as_chunks::<16>());
+        for (x, g) in x.iter().zip(g) {
+            for i in 0..16 {
+                plain[i] += g[i].widen();
+                weighted[i] += g[i].widen() * (x[i].widen() - mean);
+            }
+        }
+        for (i, (x, g)) in x_rest.iter().zip(g_rest).enumerate() {
+            plain[i] += g.widen();
+            weighted[i] += g.widen() * (x.widen() - mean);
+        }
+        totals[0] += fold(&plain);
+        totals[1] += fold(&weighted);
+    }
+    totals
+}
+
+#[inline(always)]
+fn normalise<T: Lanes>(x: &[T], y: &mut [T], how: Normalisation<T>) {
+    for (x, y) in x.iter().zip(y) {
+        *y = (how.centre.of(*x) * how.factors.0) * how.factors.1 + how.bias;
+    }
+}
+
+/// The gradient of a channel's input.
+#[derive(Clone, Copy)]
+enum Slope<T> {
+    /// `(g − mean_g − (x − μ)·projection.0·projection.1)·factors.0·factors.1`.
+    Batch { centre: Centre<T>, mean_g: T, projection: (T, T), factors: (T, T) },
+    /// `g·factors.0·factors.1`.
+    Constant { factors: (T, T) },
+}
+
+#[inline(always)]
+fn differentiate<T: Lanes>(x: &[T], g: &[T], dx: &mut [T], how: Slope<T>) {
+    match how {
+        Slope::Constant { factors } => {
+            dx.iter_mut().zip(g).for_each(|(dx, g)| *dx = (*g * factors.0) * factors.1);
+        }
+        Slope::Batch { centre, mean_g, projection, factors } => {
+            for ((x, g), dx) in x.iter().zip(g).zip(dx) {
+                let along = (centre.of(*x) * projection.0) * projection.1;
+                *dx = ((*g - mean_g - along) * factors.0) * factors.1;
+            }
+        }
+    }
+}
+
+/// What is summed over a channel.
+#[derive(Clone, Copy)]
+enum Pass<'a, T> {
+    /// Σx.
+    Sum,
+    /// Σ(x − μ)².
+    Squares(f64),
+    /// Σg and Σg·(x − μ).
+    Products(&'a [T], f64),
+}
+
+/// An input [N, C, H, W].
+#[derive(Clone, Copy)]
+pub struct Input<'a, T> {
+    pub planes: Planes,
+    pub x: &'a [T],
+}
+
+impl<T: Lanes> Input<'_, T> {
+    /// The sums of a pass over one plane.
+    #[inline(always)]
+    fn sums_of_plane(&self, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
+        let x = self.planes.plane(self.x, image, channel);
+        match pass {
+            Pass::Sum => [sum(x, |x| x), 0.0],
+            Pass::Squares(mean) => [sum(x, |x| (x - mean) * (x - mean)), 0.0],
+            Pass::Products(g, mean) => sum_of_products(x, self.planes.plane(g, image, channel), mean),
+        }
+    }
+
+    /// The sums of a pass over a channel's planes in `images`.
+    #[inline(always)]
+    fn sums(&self, pass: Pass<'_, T>, images: Range<usize>, channel: usize) -> [f64; 2] {
+        images.fold([0.0; 2], |totals, image| {
+            let sums = self.sums_of_plane(pass, image, channel);
+            [totals[0] + sums[0], totals[1] + sums[1]]
+        })
+    }
+
+    /// The sums of a pass over each channel, its tasks shared out.
+    fn sums_by_channel<'b>(
+        &self,
+        (isa, threads): (Isa, Threads),
+        pass: impl Fn(usize) -> Pass<'b, T> + Sync,
+    ) -> Vec<[f64; 2]> {
+        let Planes { images, channels, .. } = self.planes;
+        let run = |channel, images| simd::run(isa, Sums { input: *self, pass: pass(channel), images, channel });
+        let mut totals = vec![[0.0; 2]; channels];
+        if channels >= FEWEST_CHANNELS || images <= 1 {
+            let some = self.planes.channels_a_task();
+            threads::for_each(threads, totals.chunks_mut(some).enumerate(), |(task, totals)| {
+                for (i, total) in totals.iter_mut().enumerate() {
+                    *total = run(task * some + i, 0..images);
+                }
+            });
+        } else {
+            let mut sums = vec![[0.0; 2]; channels * images];
+            threads::for_each(threads, sums.iter_mut().enumerate(), |(plane, sums)| {
+                *sums = run(plane / images, plane % images..plane % images + 1);
+            });
+            for (total, sums) in totals.iter_mut().zip(sums.chunks(images)) {
+                *total = sums.iter().fold([0.0; 2], |total, sums| [total[0] + sums[0], total[1] + sums[1]]);
+            }
+        }
+        totals
+    }
+}
+
+struct Sums<'a, T> {
+    input: Input<'a, T>,
+    pass: Pass<'a, T>,
+    images: Range<usize>,
+    channel: usize,
+}
+
+impl<T: Lanes> Kernel for Sums<'_, T> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [f64; 2] {
+        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        self.input.sums(self.pass, self.images, self.channel)
+    }
+}
+
+/// What is written, by channel.
+#[derive(Clone, Copy)]
+enum How<'a, T> {
+    Normalise(&'a [Normalisation<T>]),
+    Differentiate(&'a [T], &'a [Slope<T>]),
+}
+
+/// Writes elements that follow one another, from `start` on.
+struct Write<'a, T> {
+    input: Input<'a, T>,
+    how: How<'a, T>,
+    start: usize,
+    block: Block<'a, T>,
+}
+
+impl<T: Lanes> Kernel for Write<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        let Planes { channels, area, .. } = self.input.planes;
+        let mut at = self.start;
+        for block in self.block.split(BLOCK) {
+            let mut y = block.open();
+            while !y.is_empty() {
+                let len = (area - at % area).min(y.len());
+                let (part, rest) = y.split_at_mut(len);
+                let (x, channel) = (&self.input.x[at..at + len], at / area % channels);
+                match self.how {
+                    How::Normalise(how) => normalise(x, part, how[channel]),
+                    How::Differentiate(g, how) => differentiate(x, &g[at..at + len], part, how[channel]),
+                }
+                at += len;
+                y = rest;
+            }
+        }
+    }
+}
+
+/// Writes all elements, the tasks shared out.
+fn write<T: Lanes>((isa, threads): (Isa, Threads), input: Input<'_, T>, how: How<'_, T>, output: &mut Output<'_, T>) {
+    threads::for_each(threads, output.blocks(TASK).into_iter().enumerate(), |(task, block)| {
+        simd::run(isa, Write { input, how, start: task * TASK, block });
+    });
+}
+
+/// A channel's planes of an output.
+type ChannelBlocks<'a, T> = Vec<Block<'a, T>>;
+
+/// The planes of an output, by channel.
+fn by_channel<'a, T: Lanes>(planes: Planes, output: &'a mut Output<'_, T>) -> Vec<ChannelBlocks<'a, T>> {
+    let mut channels: Vec<_> = (0..planes.channels).map(|_| Vec::with_capacity(planes.images)).collect();
+    for (plane, block) in output.blocks(planes.area).into_iter().enumerate() {
+        channels[plane % planes.channels].push(block);
+    }
+    channels
+}
+
+/// Normalises by the given moments, one a channel.
+pub fn normalise_by<T: Lanes>(
+    kernel: (Isa, Threads),
+    input: Input<'_, T>,
+    affine: Affine<'_, T>,
+    moments: &[Moments],
+    output: &mut Output<'_, T>,
+) {
+    let how: Vec<_> = moments.iter().enumerate().map(|(c, moments)| affine.normalisation(c, *moments)).collect();
+    write(kernel, input, How::Normalise(&how), output);
+}
+
+/// Normalises by the input's own moments, and gives them; none of an input without elements.
+pub fn normalise_by_own<T: Lanes>(
+    (isa, threads): (Isa, Threads),
+    input: Input<'_, T>,
+    affine: Affine<'_, T>,
+    output: &mut Output<'_, T>,
+) -> Vec<Moments> {
+    let planes = input.planes;
+    if input.x.is_empty() {
+        return Vec::new();
+    }
+    let mut moments = vec![Moments { mean: 0.0, variance: 0.0 }; planes.channels];
+    if planes.channel_by_channel() {
+        let channels = by_channel(planes, output).into_iter().zip(&mut moments).enumerate();
+        threads::for_each(threads, channels, |(channel, (blocks, moments))| {
+            *moments = simd::run(isa, Forward { input, affine, channel, blocks }); // 1
+        });
+    } else {
+        let n = planes.values() as f64;
+        let sums = input.sums_by_channel((isa, threads), |_| Pass::Sum);
+        moments.iter_mut().zip(sums).for_each(|(moments, sums)| moments.mean = sums[0] / n);
+        let squares = input.sums_by_channel((isa, threads), |channel| Pass::Squares(moments[channel].mean));
+        moments.iter_mut().zip(squares).for_each(|(moments, sums)| moments.variance = sums[0] / n);
+        normalise_by((isa, threads), input, affine, &moments, output);
+    }
+    moments
+}
+
+/// All loops over one channel.
+struct Forward<'a, T> {
+    input: Input<'a, T>,
+    affine: Affine<'a, T>,
+    channel: usize,
+    blocks: ChannelBlocks<'a, T>,
+}
+
+impl<T: Lanes> Kernel for Forward<'_, T> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Moments {
+        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        let Self { input, affine, channel, blocks } = self;
+        let (n, images) = (input.planes.values() as f64, 0..input.planes.images);
+        let mean = input.sums(Pass::Sum, images.clone(), channel)[0] / n;
+        let variance = input.sums(Pass::Squares(mean), images, channel)[0] / n;
+        let moments = Moments { mean, variance };
+        let how = affine.normalisation(channel, moments);
+        for (image, block) in blocks.into_iter().enumerate() {
+            let x = input.planes.plane(input.x, image, channel);
+            for (block, x) in block.split(BLOCK).zip(x.chunks(BLOCK)) {
+                normalise(x, block.open(), how);
+            }
+        }
+        moments
+    }
+}
+
+/// A backward: the output's gradient, and the moments that the forward normalised by.
+#[derive(Clone, Copy)]
+pub struct Backward<'a, T> {
+    pub input: Input<'a, T>,
+    pub g: &'a [T],
+    pub affine: Affine<'a, T>,
+    pub moments: &'a [Moments],
+    /// Whether the moments are the input's own, and so depend on it.
+    pub own: bool,
+}
+
+impl<T: Lanes> Backward<'_, T> {
+    /// Σg·x̂, and how the input's gradient is written, from the sums of a channel.
+    fn slope(&self, channel: usize, [sum_g, sum_gx]: [f64; 2]) -> ([f64; 2], Slope<T>) {
+        let moments = self.moments[channel];
+        let r = self.affine.inverse_deviation(moments);
+        let factors = joined(r, self.affine.weight(channel));
+        let sums = [sum_g, sum_gx * r];
+        if !self.own {
+            return (sums, Slope::Constant { factors });
+        }
+        let n = self.input.planes.values() as f64;
+        let (mean_g, projection) = (T::narrow(sums[0] / n), joined(r, sums[1] / n));
+        (sums, Slope::Batch { centre: Centre::new(moments.mean), mean_g, projection, factors })
+    }
+
+    /// Writes the input's gradient, and gives Σg and Σg·x̂ of each channel; none of an input without elements.
+    pub fn run(self, (isa, threads): (Isa, Threads), output: &mut Output<'_, T>) -> Vec<[f64; 2]> {
+        let planes = self.input.planes;
+        if self.input.x.is_empty() {
+            return Vec::new();
+        }
+        if planes.channel_by_channel() {
+            let mut sums = vec![[0.0; 2]; planes.channels];
+            let channels = by_channel(planes, output).into_iter().zip(&mut sums).enumerate();
+            threads::for_each(threads, channels, |(channel, (blocks, sums))| {
+                *sums = simd::run(isa, BackwardChannel { backward: self, channel, blocks }); // 1
+            });
+            return sums;
+        }
+        let products = |channel: usize| Pass::Products(self.g, self.moments[channel].mean);
+        let sums = self.input.sums_by_channel((isa, threads), products);
+        let (sums, slopes): (Vec<_>, Vec<_>) =
+            sums.into_iter().enumerate().map(|(c, sums)| self.slope(c, sums)).unzip();
+        write((isa, threads), self.input, How::Differentiate(self.g, &slopes), output);
+        sums
+    }
+}
+
+/// All loops over one channel.
+struct BackwardChannel<'a, T> {
+    backward: Backward<'a, T>,
+    channel: usize,
+    blocks: ChannelBlocks<'a, T>,
+}
+
+impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [f64; 2] {
+        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        let Self { backward: Backward { input, g, moments, .. }, channel, blocks } = self;
+        let sums = input.sums(Pass::Products(g, moments[channel].mean), 0..input.planes.images, channel);
+        let (sums, slope) = self.backward.slope(channel, sums);
+        for (image, block) in blocks.into_iter().enumerate() {
+            let (x, g) = (input.planes.plane(input.x, image, channel), input.planes.plane(g, image, channel));
+            for (block, (x, g)) in block.split(BLOCK).zip(x.chunks(BLOCK).zip(g.chunks(BLOCK))) {
+                differentiate(x, g, block.open(), slope);
+            }
+        }
+        sums
+    }
+}

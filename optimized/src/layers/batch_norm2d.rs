@@ -1,0 +1,378 @@
+//! BatchNorm2d: two passes over each channel, then one that writes.
+
+use super::{overwrite, require_output_shape};
+use crate::kernels::norm::{self, Affine, Backward, Input, Moments, Planes};
+use crate::memory::{Output, fresh};
+use crate::{Choice, Execution, Float, execution};
+use vocabulary::{
+    BatchNorm2dGradients, BatchNorm2dOptions, BatchNorm2dState, Error, Gradients, Layer, Result, Saved, StateDict,
+    Tensor,
+};
+
+const LAYER: &str = "BatchNorm2d";
+
+/// Normalisation of each channel over batch, height and width.
+///
+/// For each channel c, over its n = N·H·W values x:
+///
+/// $$ \mu = \tfrac{1}{n}\sum x, \qquad \sigma^2 = \tfrac{1}{n}\sum (x - \mu)^2, \qquad r = 1/\sqrt{\sigma^2 + \varepsilon} $$
+/// $$ \hat x = (x - \mu)\,r, \qquad y = \gamma\,\hat x + \beta $$
+/// $$ \mu_{run} \leftarrow (1 - m)\,\mu_{run} + m\,\mu, \qquad
+///    \sigma^2_{run} \leftarrow (1 - m)\,\sigma^2_{run} + m\,\tfrac{n}{n-1}\,\sigma^2 $$
+///
+/// In evaluation, where running statistics are kept, they take the place of μ and σ². m is `momentum`, or 1/t at the
+/// t-th batch where `momentum` is `None`. Backward, with g = ∂L/∂y,
+///
+/// $$ \frac{\partial L}{\partial \beta} = \sum g, \qquad \frac{\partial L}{\partial \gamma} = \sum g\,\hat x $$
+/// $$ \frac{\partial L}{\partial x} = \gamma\,r\,(g - \tfrac{1}{n}\sum g - \hat x\,\tfrac{1}{n}\sum g\,\hat x), \quad
+///    \text{or } \gamma\,r\,g \text{ where running statistics are used.} $$
+///
+/// Statistics and sums are carried in `f64`, and the variance about the mean is a pass of its own.
+///
+/// Shapes: input and output [N, C, H, W]; weight γ, bias β and the running statistics [C].
+///
+/// Source: [torch.nn.BatchNorm2d](https://docs.pytorch.org/docs/2.15/generated/torch.nn.BatchNorm2d.html);
+/// Ioffe and Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167).
+///
+/// ```
+/// use optimized::{BatchNorm2d, BatchNorm2dOptions, Tensor};
+/// let mut norm = BatchNorm2d::<f64>::new(BatchNorm2dOptions::new(1).eps(1e-9))?;
+/// let pass = norm.forward_pass(&Tensor::from_vec(&[2, 1, 1, 2], vec![1.0, 3.0, 1.0, 3.0])?)?;
+/// assert!((pass.output[[0, 0, 0, 1]] - 1.0).abs() < 1e-8);
+/// assert!((norm.state().running_mean.as_ref().unwrap()[[0]] - 0.2).abs() < 1e-15); // 0.9·0 + 0.1·2
+/// # Ok::<(), optimized::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct BatchNorm2d<T> {
+    options: BatchNorm2dOptions,
+    state: BatchNorm2dState<T>,
+    training: bool,
+    execution: Execution,
+}
+
+/// What a training step's forward gives and keeps.
+#[derive(Debug, Clone)]
+pub struct BatchNorm2dPass<T> {
+    /// [N, C, H, W].
+    pub output: Tensor<T>,
+    input: Tensor<T>,
+    weight: Option<Tensor<T>>,
+    moments: Vec<Moments>,
+    batch_statistics: bool,
+}
+
+impl<T: Float> BatchNorm2d<T> {
+    /// A layer in training, with PyTorch's initial values: γ = 1, β = 0, running mean 0 and running variance 1.
+    ///
+    /// # Errors
+    /// Where the parameters cannot be stored.
+    pub fn new(options: BatchNorm2dOptions) -> Result<Self> {
+        let filled = |due: bool, value: T| match due {
+            true => Tensor::full(&[options.num_features], value).map(Some),
+            false => Ok(None),
+        };
+        let tracked = options.track_running_stats;
+        let state = BatchNorm2dState {
+            weight: filled(options.has_weight(), T::ONE)?,
+            bias: filled(options.has_bias(), T::ZERO)?,
+            running_mean: filled(tracked, T::ZERO)?,
+            running_var: filled(tracked, T::ONE)?,
+            num_batches_tracked: tracked.then_some(0),
+        };
+        Self::with_parameters(options, state)
+    }
+
+    /// A layer in training, with given parameters and buffers.
+    ///
+    /// # Errors
+    /// Where one is missing, superfluous or of another shape.
+    pub fn with_parameters(options: BatchNorm2dOptions, state: BatchNorm2dState<T>) -> Result<Self> {
+        options.check_state(&state)?;
+        Ok(Self { options, state, training: true, execution: Execution::default() })
+    }
+
+    /// A layer in training, with the parameters and buffers of a state dictionary: `weight`, `bias`, `running_mean`,
+    /// `running_var` and `num_batches_tracked`, as far as the options ask for them.
+    ///
+    /// # Errors
+    /// Where one is missing, unknown, or of another shape or type.
+    pub fn from_state_dict(options: BatchNorm2dOptions, state: &StateDict) -> Result<Self> {
+        let (affine, bias, tracked) = (options.has_weight(), options.has_bias(), options.track_running_stats);
+        let mut known = Vec::new();
+        known.extend(affine.then_some("weight"));
+        known.extend(bias.then_some("bias"));
+        known.extend(tracked.then_some(["running_mean", "running_var", "num_batches_tracked"]).into_iter().flatten());
+        state.check_names(LAYER, &known)?;
+        let num_batches_tracked = match state.tensor_if::<i64>(tracked, LAYER, "num_batches_tracked")? {
+            Some(count) if count.rank() > 0 => {
+                return Err(Error::shape(LAYER, "num_batches_tracked", count.shape(), "[]"));
+            }
+            count => count.and_then(|count| count.as_slice().first().copied()),
+        };
+        let state = BatchNorm2dState {
+            weight: state.tensor_if(affine, LAYER, "weight")?,
+            bias: state.tensor_if(bias, LAYER, "bias")?,
+            running_mean: state.tensor_if(tracked, LAYER, "running_mean")?,
+            running_var: state.tensor_if(tracked, LAYER, "running_var")?,
+            num_batches_tracked,
+        };
+        Self::with_parameters(options, state)
+    }
+
+    /// The parameters and buffers under PyTorch's names.
+    pub fn state_dict(&self) -> StateDict {
+        let mut state = StateDict::new();
+        let mut insert = |name: &str, tensor: &Option<Tensor<T>>| {
+            if let Some(tensor) = tensor {
+                state.insert(name, T::wrap(tensor.clone()));
+            }
+        };
+        insert("weight", &self.state.weight);
+        insert("bias", &self.state.bias);
+        insert("running_mean", &self.state.running_mean);
+        insert("running_var", &self.state.running_var);
+        if let Some(count) = self.state.num_batches_tracked {
+            state.insert("num_batches_tracked", Tensor::scalar(count));
+        }
+        state
+    }
+
+    /// The options that the layer was built with.
+    pub fn options(&self) -> &BatchNorm2dOptions {
+        &self.options
+    }
+
+    /// The parameters and buffers.
+    pub fn state(&self) -> &BatchNorm2dState<T> {
+        &self.state
+    }
+
+    /// From now on, normalise by the batch's own statistics, and let `forward_pass` update the running ones.
+    pub fn train(&mut self) {
+        self.training = true;
+    }
+
+    /// From now on, normalise by the running statistics, where they are kept.
+    pub fn eval(&mut self) {
+        self.training = false;
+    }
+
+    /// Whether the layer is in training.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// How the layer is run.
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    /// Sets how the layer is run.
+    ///
+    /// # Errors
+    /// Where the machine lacks the instruction set, or the layer has no such algorithm.
+    pub fn set_execution(&mut self, execution: Execution) -> Result<()> {
+        execution.check(LAYER)?;
+        self.execution = execution;
+        Ok(())
+    }
+
+    /// The algorithms for an input of `input_shape`: one, which accepts everything.
+    ///
+    /// # Errors
+    /// As [`BatchNorm2d::output_shape`].
+    pub fn choices(&self, input_shape: &[usize]) -> Result<Vec<Choice>> {
+        self.output_shape(input_shape)?;
+        Ok(execution::only(LAYER))
+    }
+
+    /// Whether the batch's own statistics are used: in training, and where no running ones are kept.
+    fn uses_batch_statistics(&self) -> bool {
+        self.training || !self.options.track_running_stats
+    }
+
+    /// The output's shape: the input's.
+    ///
+    /// # Errors
+    /// Where the input is not [N, num_features, H, W], or has one value a channel while batch statistics are used.
+    pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        self.options.check_input(input_shape, self.uses_batch_statistics())?;
+        Ok(input_shape.to_vec())
+    }
+
+    /// The normalised input; leaves the running statistics as they are.
+    ///
+    /// # Errors
+    /// Where the input is not [N, num_features, H, W], has one value a channel while batch statistics are used, or the
+    /// output cannot be stored.
+    pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        self.normalise(input).map(|(output, _)| output)
+    }
+
+    /// [`BatchNorm2d::forward`], written into `output`, whose elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`BatchNorm2d::forward`], and where `output` does not have the input's shape.
+    ///
+    /// ```
+    /// use optimized::{BatchNorm2d, BatchNorm2dOptions, Tensor};
+    /// let norm = BatchNorm2d::new(BatchNorm2dOptions::new(1).eps(3.0))?;
+    /// let mut y = Tensor::full(&[1, 1, 1, 2], f32::NAN)?;
+    /// norm.forward_into(&Tensor::from_vec(&[1, 1, 1, 2], vec![-1.0, 1.0])?, &mut y)?;
+    /// assert_eq!(y.as_slice(), [-0.5, 0.5]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_into(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
+        let shape = self.output_shape(input.shape())?;
+        let output = overwrite(LAYER, output, &shape)?;
+        self.normalise_into(input, &mut Output::Given(output));
+        Ok(())
+    }
+
+    fn normalise(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Vec<Moments>)> {
+        let shape = self.output_shape(input.shape())?;
+        let mut output = fresh(LAYER, &shape)?;
+        let moments = self.normalise_into(input, &mut Output::Fresh(&mut output));
+        Ok((output.tensor(&shape)?, moments))
+    }
+
+    fn normalise_into(&self, input: &Tensor<T>, output: &mut Output<'_, T>) -> Vec<Moments> {
+        let (kernel, affine) = (self.execution.kernel(), self.affine(&self.state.weight));
+        let input = Input { planes: planes(input.shape()), x: input.as_slice() };
+        match (&self.state.running_mean, &self.state.running_var) {
+            (Some(means), Some(variances)) if !self.training => {
+                let running = means.as_slice().iter().zip(variances.as_slice());
+                let moments =
+                    running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
+                let moments: Vec<_> = moments.collect();
+                norm::normalise_by(kernel, input, affine, &moments, output);
+                moments
+            }
+            _ => norm::normalise_by_own(kernel, input, affine, output),
+        }
+    }
+
+    fn affine<'a>(&'a self, weight: &'a Option<Tensor<T>>) -> Affine<'a, T> {
+        let slice = |tensor: &'a Option<Tensor<T>>| tensor.as_ref().map(Tensor::as_slice);
+        Affine { eps: self.options.eps, weight: slice(weight), bias: slice(&self.state.bias) }
+    }
+
+    /// The normalised input, and what backward needs; in training, the running statistics move.
+    ///
+    /// # Errors
+    /// As [`BatchNorm2d::forward`].
+    pub fn forward_pass(&mut self, input: &Tensor<T>) -> Result<BatchNorm2dPass<T>> {
+        let (output, moments) = self.normalise(input)?;
+        if self.training {
+            self.update_running_statistics(&moments, input)?;
+        }
+        let batch_statistics = self.uses_batch_statistics();
+        Ok(BatchNorm2dPass {
+            output,
+            input: input.clone(),
+            weight: self.state.weight.clone(),
+            moments,
+            batch_statistics,
+        })
+    }
+
+    /// A batch without values moves only the count of batches.
+    fn update_running_statistics(&mut self, moments: &[Moments], input: &Tensor<T>) -> Result<()> {
+        let BatchNorm2dState { running_mean, running_var, num_batches_tracked, .. } = &mut self.state;
+        let (Some(means), Some(variances), Some(count)) = (running_mean, running_var, num_batches_tracked) else {
+            return Ok(());
+        };
+        *count = self.options.next_count(*count)?;
+        if input.is_empty() {
+            return Ok(());
+        }
+        let momentum = self.options.momentum.unwrap_or_else(|| 1.0 / *count as f64);
+        let (n, kept) = (planes(input.shape()).values() as f64, 1.0 - momentum);
+        let moved = |running: T, batch: f64| T::narrow(kept * running.widen() + momentum * batch);
+        for (mean, moments) in means.as_mut_slice().iter_mut().zip(moments) {
+            *mean = moved(*mean, moments.mean);
+        }
+        for (variance, moments) in variances.as_mut_slice().iter_mut().zip(moments) {
+            *variance = moved(*variance, n / (n - 1.0) * moments.variance);
+        }
+        Ok(())
+    }
+
+    /// The gradients, with the weight as it was in the pass.
+    ///
+    /// # Errors
+    /// Where `grad_output` does not have the output's shape, or the gradient of the input cannot be stored.
+    pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
+        let shape = pass.output.shape();
+        require_output_shape(LAYER, grad_output, shape)?;
+        let mut input = fresh(LAYER, shape)?;
+        let backward = Backward {
+            input: Input { planes: planes(shape), x: pass.input.as_slice() },
+            g: grad_output.as_slice(),
+            affine: self.affine(&pass.weight),
+            moments: &pass.moments,
+            own: pass.batch_statistics,
+        };
+        let mut sums = backward.run(self.execution.kernel(), &mut Output::Fresh(&mut input));
+        if pass.input.is_empty() {
+            sums.resize(self.options.num_features, [0.0; 2]);
+        }
+        let narrowed = |due: bool, which: usize| match due {
+            true => Tensor::from_vec(&[sums.len()], sums.iter().map(|sums| T::narrow(sums[which])).collect()).map(Some),
+            false => Ok(None),
+        };
+        Ok(BatchNorm2dGradients {
+            input: input.tensor(shape)?,
+            weight: narrowed(self.options.has_weight(), 1)?,
+            bias: narrowed(self.options.has_bias(), 0)?,
+        })
+    }
+}
+
+/// The planes of an input [N, C, H, W], whose shape has been checked.
+fn planes(shape: &[usize]) -> Planes {
+    let size = |axis: usize| shape.get(axis).copied().unwrap_or(0);
+    Planes { images: size(0), channels: size(1), area: size(2).saturating_mul(size(3)) }
+}
+
+impl<T: Float> Layer<T> for BatchNorm2d<T> {
+    fn name(&self) -> &'static str {
+        LAYER
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        BatchNorm2d::output_shape(self, input_shape)
+    }
+    fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        BatchNorm2d::forward(self, input)
+    }
+    fn forward_pass(&mut self, input: &Tensor<T>) -> Result<(Tensor<T>, Saved)> {
+        let pass = BatchNorm2d::forward_pass(self, input)?;
+        Ok((pass.output.clone(), Saved::new(pass)))
+    }
+    fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
+        let BatchNorm2dGradients { input, weight, bias } = BatchNorm2d::backward(self, saved.get(LAYER)?, grad_output)?;
+        let mut parameters = Vec::new();
+        parameters.extend(weight.map(|weight| ("weight", weight)));
+        parameters.extend(bias.map(|bias| ("bias", bias)));
+        Ok(Gradients { input, parameters })
+    }
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+        if let Some(weight) = &self.state.weight {
+            visit("weight", weight);
+        }
+        if let Some(bias) = &self.state.bias {
+            visit("bias", bias);
+        }
+    }
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+        if let Some(weight) = &mut self.state.weight {
+            visit("weight", weight.as_mut_slice());
+        }
+        if let Some(bias) = &mut self.state.bias {
+            visit("bias", bias.as_mut_slice());
+        }
+    }
+    fn set_training(&mut self, training: bool) {
+        self.training = training;
+    }
+}

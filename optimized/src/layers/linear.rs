@@ -1,0 +1,311 @@
+//! Linear: products of matrices, by GEMM or, for few rows, by dot products.
+
+use super::{overwrite, require_output_shape, zeros};
+use crate::kernels::packed::{self, Matrix};
+use crate::kernels::{columns, dot, gemm};
+use crate::{Choice, Execution, Float, Isa, Threads, memory};
+use rand::Rng;
+use vocabulary::{Error, Gradients, Layer, LinearGradients, LinearOptions, Result, Saved, StateDict, Tensor, init};
+
+const LAYER: &str = "Linear";
+
+/// An affine map of the last dimension.
+///
+/// With the leading dimensions of the input joined into B rows, I = `in_features` and O = `out_features`:
+///
+/// $$ y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o $$
+/// $$ \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi}, \qquad
+///    \frac{\partial L}{\partial w_{oi}} = \sum_b g_{bo}\,x_{bi}, \qquad
+///    \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo} $$
+///
+/// where g = ∂L/∂y is `grad_output`.
+///
+/// Shapes: input [*, I] with any number of leading dimensions, none included; output [*, O]; weight [O, I]; bias [O].
+///
+/// Source: [torch.nn.Linear](https://docs.pytorch.org/docs/2.15/generated/torch.nn.Linear.html).
+///
+/// ```
+/// use optimized::{Linear, LinearOptions, Tensor};
+/// let weight = Tensor::from_vec(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let bias = Tensor::from_vec(&[2], vec![0.5, -0.5])?;
+/// let mut linear = Linear::with_parameters(LinearOptions::new(3, 2), weight, Some(bias))?;
+/// let pass = linear.forward_pass(&Tensor::from_vec(&[1, 3], vec![1.0, 0.0, -1.0])?)?;
+/// assert_eq!(pass.output.as_slice(), [-1.5, -2.5]);
+/// let gradients = linear.backward(&pass, &Tensor::from_vec(&[1, 2], vec![1.0, 10.0])?)?;
+/// assert_eq!(gradients.input.as_slice(), [41.0, 52.0, 63.0]);
+/// # Ok::<(), optimized::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Linear<T> {
+    options: LinearOptions,
+    weight: Tensor<T>,
+    bias: Option<Tensor<T>>,
+    execution: Execution,
+}
+
+/// What a training step's forward gives and keeps.
+#[derive(Debug, Clone)]
+pub struct LinearPass<T> {
+    /// [*, out_features].
+    pub output: Tensor<T>,
+    input: Tensor<T>,
+    weight: Tensor<T>,
+}
+
+/// The sizes of a product, and how it is run.
+struct Problem {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    algorithm: &'static str,
+    kernel: (Isa, Threads),
+}
+
+impl<T: Float> Linear<T> {
+    /// A layer with PyTorch's initial distribution: weight and bias uniform on [−1/√I, 1/√I).
+    ///
+    /// # Errors
+    /// Where the weight cannot be stored.
+    pub fn init(options: LinearOptions, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
+        let bound = match options.in_features {
+            0 => 0.0,
+            inputs => (inputs as f64).sqrt().recip(),
+        };
+        let weight = init::uniform(&options.weight_shape(), bound, rng)?;
+        let bias = options.bias.then(|| init::uniform(&[options.out_features], bound, rng)).transpose()?;
+        Self::with_parameters(options, weight, bias)
+    }
+
+    /// A layer with given parameters.
+    ///
+    /// # Errors
+    /// Where a parameter has another shape, is missing or superfluous.
+    pub fn with_parameters(options: LinearOptions, weight: Tensor<T>, bias: Option<Tensor<T>>) -> Result<Self> {
+        options.check_parameters(weight.shape(), bias.as_ref().map(Tensor::shape))?;
+        Ok(Self { options, weight, bias, execution: Execution::default() })
+    }
+
+    /// A layer with the parameters `weight` and `bias` of a state dictionary.
+    ///
+    /// # Errors
+    /// Where one is missing, unknown, or of another shape or type.
+    pub fn from_state_dict(options: LinearOptions, state: &StateDict) -> Result<Self> {
+        let known: &[&str] = if options.bias { &["weight", "bias"] } else { &["weight"] };
+        state.check_names(LAYER, known)?;
+        let bias = state.tensor_if(options.bias, LAYER, "bias")?;
+        Self::with_parameters(options, state.tensor(LAYER, "weight")?, bias)
+    }
+
+    /// The parameters under PyTorch's names.
+    pub fn state_dict(&self) -> StateDict {
+        let mut state = StateDict::new();
+        state.insert("weight", T::wrap(self.weight.clone()));
+        if let Some(bias) = &self.bias {
+            state.insert("bias", T::wrap(bias.clone()));
+        }
+        state
+    }
+
+    /// The options that the layer was built with.
+    pub fn options(&self) -> &LinearOptions {
+        &self.options
+    }
+
+    /// The weight, [out_features, in_features].
+    pub fn weight(&self) -> &Tensor<T> {
+        &self.weight
+    }
+
+    /// The bias, [out_features], where there is one.
+    pub fn bias(&self) -> Option<&Tensor<T>> {
+        self.bias.as_ref()
+    }
+
+    /// How the layer is run.
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    /// Sets how the layer is run.
+    ///
+    /// # Errors
+    /// Where the machine lacks the instruction set, or the layer has no such algorithm.
+    pub fn set_execution(&mut self, execution: Execution) -> Result<()> {
+        execution.check(LAYER)?;
+        self.execution = execution;
+        Ok(())
+    }
+
+    /// The algorithms for an input of `input_shape` at the instruction set in force, in the order of preference, and why
+    /// some of them refuse it. A forced algorithm makes no difference here.
+    ///
+    /// `gemm` chooses its instruction set itself, so it refuses any but the best; `dot` accepts everything.
+    ///
+    /// # Errors
+    /// Where the input's last size is not `in_features`.
+    pub fn choices(&self, input_shape: &[usize]) -> Result<Vec<Choice>> {
+        self.options.check_input(input_shape)?;
+        let order = order(self.rows(input_shape)?, &self.options);
+        Ok(order.iter().map(|&name| Choice { name, refusal: self.refusal(name) }).collect())
+    }
+
+    fn refusal(&self, algorithm: &str) -> Option<String> {
+        let isa = self.execution.isa.filter(|&isa| isa != Isa::best())?;
+        (algorithm == "gemm").then(|| format!("gemm chooses its instruction set itself, and isa is {isa}"))
+    }
+
+    /// The leading dimensions, joined.
+    fn rows(&self, input_shape: &[usize]) -> Result<usize> {
+        let leading = &input_shape[..input_shape.len().saturating_sub(1)];
+        memory::count(leading).ok_or_else(|| Error::too_large(LAYER, "input", input_shape))
+    }
+
+    fn problem(&self, input_shape: &[usize]) -> Result<Problem> {
+        let rows = self.rows(input_shape)?;
+        let algorithm = self.execution.choose(LAYER, order(rows, &self.options), |name| self.refusal(name))?;
+        let LinearOptions { in_features: inputs, out_features: outputs, .. } = self.options;
+        Ok(Problem { rows, inputs, outputs, algorithm, kernel: self.execution.kernel() })
+    }
+
+    /// The output's shape: the input's with its last size replaced by `out_features`.
+    ///
+    /// # Errors
+    /// Where the input's last size is not `in_features`.
+    pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        self.options.check_input(input_shape)?;
+        let leading = input_shape.iter().take(input_shape.len() - 1);
+        Ok(leading.chain([&self.options.out_features]).copied().collect())
+    }
+
+    /// x·wᵀ + β.
+    ///
+    /// # Errors
+    /// Where the input's last size is not `in_features`, the output cannot be stored, or the forced algorithm refuses.
+    pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        let problem = self.output_shape(input.shape()).and_then(|shape| Ok((shape, self.problem(input.shape())?)));
+        let (shape, problem) = problem?;
+        let mut output = zeros(LAYER, "output", &shape)?;
+        self.run(&problem, input, output.as_mut_slice());
+        Ok(output)
+    }
+
+    /// [`Linear::forward`], written into `output`, whose elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`Linear::forward`], and where `output` does not have the output's shape.
+    ///
+    /// ```
+    /// use optimized::{Linear, LinearOptions, Tensor};
+    /// let linear = Linear::with_parameters(LinearOptions::new(2, 1).bias(false), Tensor::full(&[1, 2], 3.0)?, None)?;
+    /// let mut y = Tensor::full(&[1], f64::NAN)?;
+    /// linear.forward_into(&Tensor::from_vec(&[2], vec![1.0, 2.0])?, &mut y)?;
+    /// assert_eq!(y.as_slice(), [9.0]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_into(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
+        let shape = self.output_shape(input.shape())?;
+        let problem = self.problem(input.shape())?;
+        self.run(&problem, input, overwrite(LAYER, output, &shape)?);
+        Ok(())
+    }
+
+    fn run(&self, problem: &Problem, input: &Tensor<T>, output: &mut [T]) {
+        let bias = self.bias.as_ref().map(Tensor::as_slice);
+        let operands = (input.as_slice(), self.weight.as_slice(), bias);
+        let (depth, output) = (problem.inputs, (output, problem.outputs));
+        match problem.algorithm {
+            "packed" => packed::forward(problem.kernel, operands, depth, output),
+            "dot" => dot::forward(problem.kernel, operands, depth, output),
+            _ => gemm::forward(problem.kernel.1, operands, depth, output),
+        }
+    }
+
+    /// The output, and what backward needs.
+    ///
+    /// # Errors
+    /// As [`Linear::forward`].
+    pub fn forward_pass(&mut self, input: &Tensor<T>) -> Result<LinearPass<T>> {
+        Ok(LinearPass { output: self.forward(input)?, input: input.clone(), weight: self.weight.clone() })
+    }
+
+    /// The gradients, with the weight as it was in the pass.
+    ///
+    /// # Errors
+    /// Where `grad_output` does not have the output's shape, or the pass is that of a layer of other sizes.
+    pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
+        require_output_shape(LAYER, grad_output, pass.output.shape())?;
+        if pass.weight.shape() != self.options.weight_shape() {
+            return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
+        }
+        let problem = self.problem(pass.input.shape())?;
+        let Problem { rows, inputs, outputs, algorithm, kernel } = problem;
+        let (g, x, w) = (grad_output.as_slice(), pass.input.as_slice(), pass.weight.as_slice());
+        let mut input = zeros(LAYER, "grad_input", pass.input.shape())?;
+        let mut weight = zeros(LAYER, "grad_weight", pass.weight.shape())?;
+        let (dx, dw) = ((input.as_mut_slice(), inputs), (weight.as_mut_slice(), inputs));
+        match algorithm {
+            "packed" => {
+                packed::product(kernel, Matrix::Rows(g, outputs), w, outputs, dx);
+                packed::product(kernel, Matrix::Columns(g, outputs), x, rows, dw);
+            }
+            "dot" => {
+                dot::product(kernel, dot::Left { elements: g, steps: (outputs, 1) }, (w, outputs), dx);
+                dot::product(kernel, dot::Left { elements: g, steps: (1, outputs) }, (x, rows), dw);
+            }
+            _ => {
+                gemm::backward_input(kernel.1, (g, w), outputs, dx);
+                gemm::backward_weight(kernel.1, (g, x), rows, dw);
+            }
+        }
+        let bias = self.options.bias.then(|| {
+            let mut bias = zeros(LAYER, "grad_bias", &[outputs])?;
+            columns::sums(kernel, g, bias.as_mut_slice());
+            Ok(bias)
+        });
+        Ok(LinearGradients { input, weight, bias: bias.transpose()? })
+    }
+}
+
+/// Up to so many rows, or multiply-adds, dot products are faster than GEMM: TODO measured.
+const ROWS_OF_DOT: usize = 2;
+const WORK_OF_DOT: usize = 1 << 10;
+
+/// The algorithms, in the order of preference.
+fn order(rows: usize, options: &LinearOptions) -> &'static [&'static str] {
+    let work = rows.saturating_mul(options.in_features).saturating_mul(options.out_features);
+    if rows <= ROWS_OF_DOT || work <= WORK_OF_DOT { &["dot", "packed", "gemm"] } else { &["packed", "gemm", "dot"] }
+}
+
+impl<T: Float> Layer<T> for Linear<T> {
+    fn name(&self) -> &'static str {
+        LAYER
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        Linear::output_shape(self, input_shape)
+    }
+    fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        Linear::forward(self, input)
+    }
+    fn forward_pass(&mut self, input: &Tensor<T>) -> Result<(Tensor<T>, Saved)> {
+        let pass = Linear::forward_pass(self, input)?;
+        Ok((pass.output.clone(), Saved::new(pass)))
+    }
+    fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
+        let LinearGradients { input, weight, bias } = Linear::backward(self, saved.get(LAYER)?, grad_output)?;
+        let mut parameters = vec![("weight", weight)];
+        parameters.extend(bias.map(|bias| ("bias", bias)));
+        Ok(Gradients { input, parameters })
+    }
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+        visit("weight", &self.weight);
+        if let Some(bias) = &self.bias {
+            visit("bias", bias);
+        }
+    }
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+        visit("weight", self.weight.as_mut_slice());
+        if let Some(bias) = &mut self.bias {
+            visit("bias", bias.as_mut_slice());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The layers: each checks its arguments, describes its problem, chooses a kernel and runs it.
+
+mod batch_norm2d;
+mod linear;
+mod mse_loss;
+mod relu;
+mod sigmoid;
+
+pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use linear::{Linear, LinearPass};
+pub use mse_loss::{MSELoss, MSELossPass};
+pub use relu::{ReLU, ReLUPass};
+pub use sigmoid::{Sigmoid, SigmoidPass};
+
+use crate::simd::Lanes;
+use crate::{Error, Result, Tensor, memory};
+
+/// Refuses a gradient whose shape is not that of the output it belongs to.
+fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize]) -> Result<()> {
+    match grad_output.shape() == output {
+        true => Ok(()),
+        false => Err(Error::shape(layer, "grad_output", grad_output.shape(), format_args!("{output:?}, the output's"))),
+    }
+}
+
+/// Refuses a tensor of the caller's that cannot take an output.
+fn require_room<T>(layer: &str, output: &Tensor<T>, shape: &[usize]) -> Result<()> {
+    match output.shape() == shape {
+        true => Ok(()),
+        false => Err(Error::shape(layer, "output", output.shape(), format_args!("{shape:?}"))),
+    }
+}
+
+/// The caller's tensor of exactly `shape`, its elements to be overwritten. Where a clone shares them, they are not copied
+/// only to be overwritten: the tensor gets memory of its own.
+fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usize]) -> Result<&'a mut [T]> {
+    require_room(layer, output, shape)?;
+    Ok(output.as_mut_slice())
+}
+
+/// A tensor of zeros, refused where it cannot be stored.
+fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
+    match memory::count(shape) {
+        Some(_) => Tensor::full(shape, T::ZERO),
+        None => Err(Error::too_large(layer, argument, shape)),
+    }
+}

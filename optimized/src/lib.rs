@@ -1,0 +1,40 @@
+//! The layers of torch.nn, fast: the names and signatures of `reference`, vectorised and in parallel.
+//!
+//! A user changes `use reference::Linear` to `use optimized::Linear`, and nothing else. Beyond that, every layer has
+//! `forward_into`, which writes into a tensor of the caller's; ReLU and Sigmoid have `forward_in_place`; and
+//! [`Execution`] chooses the threads, the instruction set and, by name, the algorithm of each layer. Results do not
+//! depend on the number of threads, to the last bit.
+//!
+//! ```
+//! use optimized::{Linear, LinearOptions, Tensor};
+//! use rand::{SeedableRng, rngs::SmallRng};
+//!
+//! let mut linear = Linear::<f32>::init(LinearOptions::new(3, 2), &mut SmallRng::seed_from_u64(0))?;
+//! let pass = linear.forward_pass(&Tensor::full(&[4, 3], 1.0)?)?;
+//! assert_eq!(pass.output.shape(), [4, 2]);
+//! let gradients = linear.backward(&pass, &Tensor::full(&[4, 2], 1.0)?)?;
+//! assert_eq!(gradients.weight.shape(), [2, 3]);
+//! # Ok::<(), optimized::Error>(())
+//! ```
+#![deny(unsafe_code)]
+
+pub mod counters;
+mod execution;
+mod float;
+mod kernels;
+mod layers;
+pub mod math;
+mod memory;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+pub use execution::{Choice, Execution, algorithms};
+pub use float::Float;
+pub use layers::{
+    BatchNorm2d, BatchNorm2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
+};
+pub use simd::Isa;
+pub use threads::Threads;
+pub use vocabulary::*;

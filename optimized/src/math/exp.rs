@@ -1,0 +1,142 @@
+//! eˣ.
+//!
+//! The plain loop is `for x in xs { y = x.exp() }`, a call for each element. We depart from it:
+//! 1. n = round(x/ln 2) and r = x − n·ln 2, so that eˣ = 2ⁿ·eʳ with |r| ≤ ½ln 2. Adding a large constant rounds, and leaves
+//!    n in the low bits, ready to become an exponent: no instruction that only some machines have.
+//! 2. ln 2 is held in two parts; the first is so short that n times it is exact, with or without a fused multiply-add. What
+//!    rounding r drops is kept, and added where it still counts.
+//! 3. eʳ = 1 + r + r²·p(r), p near-minimax (its error is below 0.01 ulp); 1 + r is rounded, and what that drops is kept, so
+//!    that only the last addition rounds at the scale of the result.
+//! 4. 2ⁿ is multiplied in two factors, so that results grow subnormal gradually, and the largest are reached.
+//! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
+
+use crate::counters::Counter;
+use crate::kernels::elementwise::{self, Map};
+use crate::memory::given;
+use crate::simd::{Isa, Lanes, Simd};
+use crate::{Float, Threads};
+use vocabulary::{Error, Result};
+
+/// The largest error of [`exp`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over
+/// all 2³² inputs by `cargo run --release -p optimized --example exp_error`, which measures TODO.
+pub const EXP_ULPS_F32: f64 = 1.0;
+
+/// The largest error of [`exp`] in `f64`, in units in the last place of the exact result, at any instruction set: measured
+/// against double-double values by `cargo run --release -p optimized --example exp_error`, which finds TODO.
+pub const EXP_ULPS_F64: f64 = 1.0;
+
+/// Constants of the method, for each element type.
+pub trait Exp: Lanes {
+    const LOG2_E: Self;
+    /// The leading bits of ln 2: so few that n times it is exact.
+    const LN_2_HIGH: Self;
+    /// The rest.
+    const LN_2_LOW: Self;
+    /// p, the highest power first.
+    const COEFFICIENTS: &'static [Self];
+    /// Above it, eˣ overflows.
+    const HIGHEST: Self;
+    /// Below it, eˣ is 0.
+    const LOWEST: Self;
+    const INFINITY: Self;
+    /// Below it, 1 + eˣ is 1, by far; and eˣ is a normal number.
+    const NEGLIGIBLE: Self;
+}
+
+impl Exp for f32 {
+    const LOG2_E: Self = std::f32::consts::LOG2_E;
+    const LN_2_HIGH: Self = 0.693_145_75; // 16 bits; |n| ≤ 150 has 8
+    const LN_2_LOW: Self = 1.428_606_8e-6;
+    const COEFFICIENTS: &'static [Self] =
+        &[1.989_103e-4, 1.393_368_6e-3, 8.333_31e-3, 4.166_646_3e-2, 1.666_666_7e-1, 0.5];
+    const HIGHEST: Self = 88.722_84; // (2¹²⁸ − 2¹⁰³)'s logarithm, rounded up
+    const LOWEST: Self = -103.972_08; // 2⁻¹⁵⁰'s, rounded up
+    const INFINITY: Self = Self::INFINITY;
+    const NEGLIGIBLE: Self = -80.0;
+}
+
+impl Exp for f64 {
+    const LOG2_E: Self = std::f64::consts::LOG2_E;
+    const LN_2_HIGH: Self = 0.693_147_180_559_890_3; // 42 bits; |n| ≤ 1075 has 11
+    const LN_2_LOW: Self = 5.497_923_018_708_371e-14;
+    const COEFFICIENTS: &'static [Self] = &[
+        2.091_471_734_171_637_8e-9,
+        2.510_525_953_844_849_4e-8,
+        2.755_727_357_010_214e-7,
+        2.755_725_529_796_964_3e-6,
+        2.480_158_732_560_532_4e-5,
+        1.984_126_987_490_126e-4,
+        1.388_888_888_888_373e-3,
+        8.333_333_333_326_112e-3,
+        4.166_666_666_666_667e-2,
+        1.666_666_666_666_667e-1,
+        0.5,
+    ];
+    const HIGHEST: Self = 709.782_712_893_384; // the logarithm of the largest number
+    const LOWEST: Self = -745.133_219_101_941_2; // 2⁻¹⁰⁷⁵'s
+    const INFINITY: Self = Self::INFINITY;
+    const NEGLIGIBLE: Self = -700.0;
+}
+
+/// eˣ of each lane whose x lies between `LOWEST` and `HIGHEST`; NaN of NaN.
+#[inline(always)]
+pub(crate) fn exp_in_range<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+    let constant = |c| T::splat(s, c);
+    let shifted = T::mul_add(s, x, constant(T::LOG2_E), constant(T::ROUNDING)); // 1
+    let n = T::minus(s, shifted, constant(T::ROUNDING));
+    let coarse = T::mul_add(s, n, constant(-T::LN_2_HIGH), x); // 2: exact
+    let fine = T::times(s, n, constant(T::LN_2_LOW));
+    let r = T::minus(s, coarse, fine);
+    let dropped = T::minus(s, T::minus(s, coarse, r), fine);
+    let mut p = constant(T::COEFFICIENTS[0]);
+    for &coefficient in &T::COEFFICIENTS[1..] {
+        p = T::mul_add(s, p, r, constant(coefficient));
+    }
+    let tail = T::mul_add(s, T::times(s, r, r), p, dropped);
+    let sum = T::plus(s, constant(T::ONE), r); // 3
+    let tail = T::plus(s, T::minus(s, r, T::minus(s, sum, constant(T::ONE))), tail);
+    let (a, b) = T::powers_of_two(s, shifted); // 4
+    T::times(s, T::times(s, T::plus(s, sum, tail), a), b)
+}
+
+/// eˣ of each lane, for any x.
+#[derive(Clone, Copy)]
+struct EveryExp;
+
+impl<T: Exp> Map<T> for EveryExp {
+    const COUNTER: Counter = Counter::Exp;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
+        let (lowest, highest) = (T::splat(s, T::LOWEST), T::splat(s, T::HIGHEST));
+        let y = exp_in_range::<T, S>(s, x);
+        let y = T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y); // 5
+        T::where_less(s, (highest, x), T::splat(s, T::INFINITY), y)
+    }
+}
+
+/// eˣ of each element, with an error of at most [`EXP_ULPS_F32`] or [`EXP_ULPS_F64`].
+///
+/// e^NaN is NaN, e^∞ = ∞ and e^−∞ = 0; results below the smallest normal number are subnormal, and rounded twice.
+///
+/// # Errors
+/// Where the machine lacks `isa`, or `output` is not as long as `input`.
+///
+/// ```
+/// use optimized::{Isa, math};
+/// let mut y = [0.0_f32; 3];
+/// math::exp(Isa::best(), &[0.0, f32::NEG_INFINITY, f32::INFINITY], &mut y)?;
+/// assert_eq!(y, [1.0, 0.0, f32::INFINITY]);
+/// # Ok::<(), optimized::Error>(())
+/// ```
+pub fn exp<T: Float>(isa: Isa, input: &[T], output: &mut [T]) -> Result<()> {
+    if !isa.is_available() {
+        return Err(Error::new("exp", "isa", format_args!("is {isa}"), "one that this machine has"));
+    }
+    if input.len() != output.len() {
+        let got = format!("has {} elements", output.len());
+        return Err(Error::new("exp", "output", got, format_args!("{}, the input's", input.len())));
+    }
+    elementwise::map(EveryExp, (isa, Threads::ONE), input, given(output, elementwise::TASK));
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! σ(x) = 1/(1 + e^−x), and its derivative.
+//!
+//! The plain loop is `for x in xs { y = 1.0 / (1.0 + (-x).exp()) }`, and so is this one, a register at a time; but
+//! where e^−x would be too small to change 1 + e^−x, a larger one that does not change it either takes its place, since
+//! arithmetic on subnormal numbers takes a hundred times as long.
+
+use super::exp::{Exp, exp_in_range};
+use crate::counters::Counter;
+use crate::kernels::elementwise::{Map, Zip};
+use crate::simd::{Lanes, Simd};
+
+/// 1/(1 + e^−x).
+#[derive(Clone, Copy)]
+pub struct Sigmoid;
+
+impl<T: Exp> Map<T> for Sigmoid {
+    const COUNTER: Counter = Counter::Sigmoid;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
+        let (one, negligible) = (T::splat(s, T::ONE), T::splat(s, T::NEGLIGIBLE));
+        let minus_x = T::minus(s, T::splat(s, T::ZERO), x);
+        let raised = T::where_less(s, (minus_x, negligible), negligible, minus_x);
+        let power = exp_in_range::<T, S>(s, raised);
+        let power = T::where_less(s, (T::splat(s, T::HIGHEST), minus_x), T::splat(s, T::INFINITY), power);
+        T::over(s, one, T::plus(s, one, power))
+    }
+}
+
+/// g·(1 − y)·y, from the output y.
+#[derive(Clone, Copy)]
+pub struct SigmoidBackward;
+
+impl<T: Lanes> Zip<T> for SigmoidBackward {
+    const COUNTER: Counter = Counter::Sigmoid;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
+        T::times(s, T::times(s, g, T::minus(s, T::splat(s, T::ONE), y)), y)
+    }
+}

@@ -1,0 +1,185 @@
+//! Output memory that is written once.
+//!
+//! The plain way is `vec![0; n]`, which a kernel then overwrites: each page is written twice where the allocator hands out
+//! memory that was used before. Here memory stays uninitialised until a kernel opens a block of it, small enough for the
+//! first-level cache, which is zeroed there and then: main memory is written once, and kernels see plain `&mut [T]`.
+
+use crate::simd::Lanes;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use vocabulary::{Error, Result, Tensor};
+
+/// A vector on its way: memory for `len` elements, opened block by block.
+pub struct Fresh<T> {
+    elements: Vec<T>,
+    len: usize,
+    opened: AtomicUsize,
+}
+
+/// A part of the memory of an output, to be opened by the kernel that writes it.
+pub enum Block<'a, T> {
+    /// Memory that holds nothing yet, and the count of elements opened.
+    Fresh(&'a mut [MaybeUninit<T>], &'a AtomicUsize),
+    /// Memory of the caller's, whose elements are overwritten.
+    Given(&'a mut [T]),
+}
+
+/// The number of elements of `shape`, where it can be counted.
+pub fn count(shape: &[usize]) -> Option<usize> {
+    if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)) }
+}
+
+/// A tensor's elements, on their way, in `shape`.
+pub fn fresh<T: Lanes>(layer: &str, shape: &[usize]) -> Result<Fresh<T>> {
+    let too_large = || Error::too_large(layer, "output", shape);
+    let len = count(shape).ok_or_else(too_large)?;
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(len).map_err(|_| too_large())?;
+    Ok(Fresh { elements, len, opened: AtomicUsize::new(0) })
+}
+
+impl<T: Lanes> Fresh<T> {
+    /// All of the memory, in blocks of `size` elements (the last may be smaller).
+    pub fn blocks(&mut self, size: usize) -> impl ExactSizeIterator<Item = Block<'_, T>> {
+        *self.opened.get_mut() = 0;
+        let memory = &mut self.elements.spare_capacity_mut()[..self.len];
+        let opened = &self.opened;
+        memory.chunks_mut(size.max(1)).map(move |block| Block::Fresh(block, opened))
+    }
+
+    /// The tensor, where every block was opened; blocks that were not are zeroed.
+    #[allow(unsafe_code)]
+    pub fn tensor(mut self, shape: &[usize]) -> Result<Tensor<T>> {
+        if *self.opened.get_mut() == self.len {
+            // SAFETY: `opened` was set to 0 when the blocks were made, which are disjoint and cover the first `len`
+            // elements; a block is consumed by its opening, which initialises all of its elements before it counts them.
+            // So a count of `len` says that the first `len` elements are initialised; `spare_capacity_mut` was at least
+            // that long.
+            unsafe { self.elements.set_len(self.len) };
+        } else {
+            self.elements.resize(self.len, T::ZERO);
+        }
+        Tensor::from_vec(shape, self.elements)
+    }
+}
+
+impl<'a, T: Lanes> Block<'a, T> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Fresh(block, _) => block.len(),
+            Self::Given(block) => block.len(),
+        }
+    }
+
+    /// The elements, for writing: zeros, or what the caller's memory held.
+    #[allow(unsafe_code)]
+    pub fn open(self) -> &'a mut [T] {
+        match self {
+            Self::Given(block) => block,
+            Self::Fresh(block, opened) => {
+                for element in block.iter_mut() {
+                    element.write(T::ZERO);
+                }
+                opened.fetch_add(block.len(), Ordering::Relaxed);
+                // SAFETY: every element was initialised by the loop above, and MaybeUninit<T> has T's layout.
+                unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
+            }
+        }
+    }
+
+    /// The block in smaller ones of `size` elements (the last may be smaller).
+    pub fn split(self, size: usize) -> impl Iterator<Item = Block<'a, T>> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let block = rest.take()?;
+            if block.len() <= size {
+                return Some(block);
+            }
+            let (first, second) = match block {
+                Self::Fresh(block, opened) => {
+                    let (a, b) = block.split_at_mut(size);
+                    (Self::Fresh(a, opened), Self::Fresh(b, opened))
+                }
+                Self::Given(block) => {
+                    let (a, b) = block.split_at_mut(size);
+                    (Self::Given(a), Self::Given(b))
+                }
+            };
+            rest = Some(second);
+            Some(first)
+        })
+    }
+}
+
+/// The caller's memory, in blocks of `size` elements (the last may be smaller).
+pub fn given<T: Lanes>(memory: &mut [T], size: usize) -> impl ExactSizeIterator<Item = Block<'_, T>> {
+    memory.chunks_mut(size.max(1)).map(Block::Given)
+}
+
+/// The memory of an output, whosever it is.
+pub enum Output<'a, T> {
+    /// Memory that holds nothing yet.
+    Fresh(&'a mut Fresh<T>),
+    /// Memory of the caller's.
+    Given(&'a mut [T]),
+}
+
+impl<T: Lanes> Output<'_, T> {
+    /// All of the memory, in blocks of `size` elements (the last may be smaller).
+    pub fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
+        match self {
+            Self::Fresh(memory) => memory.blocks(size).collect(),
+            Self::Given(memory) => given(memory, size).collect(),
+        }
+    }
+}
+
+/// `len` zeros, at an address that registers of any instruction set are loaded from fastest; `memory` is theirs, and reused.
+pub fn aligned<T: Lanes>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
+    const ALIGNMENT: usize = 64;
+    let spare = ALIGNMENT / size_of::<T>();
+    memory.clear();
+    memory.resize(len + spare, T::ZERO);
+    let offset = memory.as_ptr().align_offset(ALIGNMENT).min(spare);
+    &mut memory[offset..][..len]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_were_not_opened_are_zeros() {
+        let mut memory = fresh::<f32>("Test", &[10]).unwrap();
+        for (i, block) in memory.blocks(4).enumerate() {
+            if i != 1 {
+                block.open().fill(1.0);
+            }
+        }
+        assert_eq!(memory.tensor(&[10]).unwrap().as_slice(), [0.0; 10]);
+    }
+
+    #[test]
+    fn blocks_keep_what_was_written() {
+        let mut memory = fresh::<f64>("Test", &[2, 5]).unwrap();
+        let mut next = 0.0;
+        for block in memory.blocks(7) {
+            for block in block.split(3) {
+                for x in block.open() {
+                    *x = next;
+                    next += 1.0;
+                }
+            }
+        }
+        let tensor = memory.tensor(&[2, 5]).unwrap();
+        assert!(tensor.as_slice().iter().copied().eq((0..10).map(f64::from)));
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused() {
+        assert!(fresh::<f32>("Test", &[usize::MAX, 2]).is_err());
+        assert!(fresh::<f32>("Test", &[1 << 60]).is_err());
+        assert!(fresh::<f32>("Test", &[usize::MAX, 2, 0]).unwrap().tensor(&[usize::MAX, 2, 0]).unwrap().is_empty());
+    }
+}

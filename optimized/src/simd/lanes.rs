@@ -1,0 +1,266 @@
+//! One register of elements, and what can be done with all its lanes at once: the part of pulp that the kernels use, under
+//! the same names for `f32` and `f64`.
+
+use super::Simd;
+use std::fmt::Debug;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::slice;
+
+/// An element type, and the registers that hold several.
+pub trait Lanes:
+    Copy
+    + Debug
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + 'static
+{
+    /// As many elements as a register of the instruction set holds.
+    type Register<S: Simd>: Copy + Send + Sync;
+
+    const ZERO: Self;
+    const ONE: Self;
+    const TWO: Self;
+    /// The smallest normal number.
+    const SMALLEST_NORMAL: Self;
+    const MAX: Self;
+
+    fn lanes<S: Simd>() -> usize;
+
+    /// In double precision.
+    fn widen(self) -> f64;
+    /// The nearest number of this type.
+    fn narrow(wide: f64) -> Self;
+    fn magnitude(self) -> Self;
+
+    /// The registers that fill a slice, and the elements that are left over.
+    fn registers<S: Simd>(slice: &[Self]) -> (&[Self::Register<S>], &[Self]);
+    fn registers_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Register<S>], &mut [Self]);
+    /// A register whose first lanes are the slice's elements (fewer than it has lanes), the others 0.
+    fn load_partial<S: Simd>(s: S, slice: &[Self]) -> Self::Register<S>;
+    fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: Self::Register<S>);
+
+    fn splat<S: Simd>(s: S, x: Self) -> Self::Register<S>;
+    fn plus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn minus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn times<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn over<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// a·b + c: rounded once where the instruction set has a fused multiply-add, twice where it has not.
+    fn mul_add<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>, c: Self::Register<S>) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a < b (so not where either is NaN), `otherwise` in the others.
+    fn where_less<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+        otherwise: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a ≤ b (so not where either is NaN), `otherwise` in the others.
+    fn where_less_or_equal<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+        otherwise: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// The sum of all lanes.
+    fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
+
+    /// 1.5 times the power of two whose neighbours lie 1 apart: x + `ROUNDING` − `ROUNDING` is x, rounded to an integer.
+    const ROUNDING: Self;
+    /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
+    /// that is subnormal, nor that of one just below the largest number.
+    fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
+}
+
+impl Lanes for f32 {
+    type Register<S: Simd> = S::f32s;
+
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const TWO: Self = 2.0;
+    const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
+    const MAX: Self = Self::MAX;
+    const ROUNDING: Self = 12_582_912.0;
+
+    #[inline(always)]
+    fn lanes<S: Simd>() -> usize {
+        S::F32_LANES
+    }
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn narrow(wide: f64) -> Self {
+        wide as Self
+    }
+    #[inline(always)]
+    fn magnitude(self) -> Self {
+        self.abs()
+    }
+
+    #[inline(always)]
+    fn registers<S: Simd>(slice: &[Self]) -> (&[S::f32s], &[Self]) {
+        S::as_simd_f32s(slice)
+    }
+    #[inline(always)]
+    fn registers_mut<S: Simd>(slice: &mut [Self]) -> (&mut [S::f32s], &mut [Self]) {
+        S::as_mut_simd_f32s(slice)
+    }
+    #[inline(always)]
+    fn load_partial<S: Simd>(s: S, slice: &[Self]) -> S::f32s {
+        s.partial_load_f32s(slice)
+    }
+    #[inline(always)]
+    fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: S::f32s) {
+        s.partial_store_f32s(slice, x);
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(s: S, x: Self) -> S::f32s {
+        s.splat_f32s(x)
+    }
+    #[inline(always)]
+    fn plus<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        s.add_f32s(a, b)
+    }
+    #[inline(always)]
+    fn minus<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        s.sub_f32s(a, b)
+    }
+    #[inline(always)]
+    fn times<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        s.mul_f32s(a, b)
+    }
+    #[inline(always)]
+    fn over<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        s.div_f32s(a, b)
+    }
+    #[inline(always)]
+    fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        s.mul_add_e_f32s(a, b, c)
+    }
+    #[inline(always)]
+    fn where_less<S: Simd>(s: S, (a, b): (S::f32s, S::f32s), then: S::f32s, otherwise: S::f32s) -> S::f32s {
+        s.select_f32s(s.less_than_f32s(a, b), then, otherwise)
+    }
+    #[inline(always)]
+    fn where_less_or_equal<S: Simd>(s: S, (a, b): (S::f32s, S::f32s), then: S::f32s, otherwise: S::f32s) -> S::f32s {
+        s.select_f32s(s.less_than_or_equal_f32s(a, b), then, otherwise)
+    }
+    #[inline(always)]
+    fn sum<S: Simd>(s: S, x: S::f32s) -> Self {
+        s.reduce_sum_f32s(x)
+    }
+    #[inline(always)]
+    fn powers_of_two<S: Simd>(s: S, shifted: S::f32s) -> (S::f32s, S::f32s) {
+        // n + 254 is positive; its halves, rounded down and up, are the two biased exponents.
+        let offset = (Self::ROUNDING.to_bits()).wrapping_sub(254);
+        let exponents = s.sub_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(offset));
+        let low = s.wrapping_dyn_shr_u32s(exponents, s.splat_u32s(1));
+        let high = s.sub_u32s(exponents, low);
+        let power = |exponent| s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(exponent, s.splat_u32s(23)));
+        (power(low), power(high))
+    }
+}
+
+impl Lanes for f64 {
+    type Register<S: Simd> = S::f64s;
+
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const TWO: Self = 2.0;
+    const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
+    const MAX: Self = Self::MAX;
+    const ROUNDING: Self = 6_755_399_441_055_744.0;
+
+    #[inline(always)]
+    fn lanes<S: Simd>() -> usize {
+        S::F64_LANES
+    }
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn narrow(wide: f64) -> Self {
+        wide
+    }
+    #[inline(always)]
+    fn magnitude(self) -> Self {
+        self.abs()
+    }
+
+    #[inline(always)]
+    fn registers<S: Simd>(slice: &[Self]) -> (&[S::f64s], &[Self]) {
+        S::as_simd_f64s(slice)
+    }
+    #[inline(always)]
+    fn registers_mut<S: Simd>(slice: &mut [Self]) -> (&mut [S::f64s], &mut [Self]) {
+        S::as_mut_simd_f64s(slice)
+    }
+    #[inline(always)]
+    fn load_partial<S: Simd>(s: S, slice: &[Self]) -> S::f64s {
+        s.partial_load_f64s(slice)
+    }
+    #[inline(always)]
+    fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: S::f64s) {
+        s.partial_store_f64s(slice, x);
+    }
+
+    #[inline(always)]
+    fn splat<S: Simd>(s: S, x: Self) -> S::f64s {
+        s.splat_f64s(x)
+    }
+    #[inline(always)]
+    fn plus<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        s.add_f64s(a, b)
+    }
+    #[inline(always)]
+    fn minus<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        s.sub_f64s(a, b)
+    }
+    #[inline(always)]
+    fn times<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        s.mul_f64s(a, b)
+    }
+    #[inline(always)]
+    fn over<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        s.div_f64s(a, b)
+    }
+    #[inline(always)]
+    fn mul_add<S: Simd>(s: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+        s.mul_add_e_f64s(a, b, c)
+    }
+    #[inline(always)]
+    fn where_less<S: Simd>(s: S, (a, b): (S::f64s, S::f64s), then: S::f64s, otherwise: S::f64s) -> S::f64s {
+        s.select_f64s(s.less_than_f64s(a, b), then, otherwise)
+    }
+    #[inline(always)]
+    fn where_less_or_equal<S: Simd>(s: S, (a, b): (S::f64s, S::f64s), then: S::f64s, otherwise: S::f64s) -> S::f64s {
+        s.select_f64s(s.less_than_or_equal_f64s(a, b), then, otherwise)
+    }
+    #[inline(always)]
+    fn sum<S: Simd>(s: S, x: S::f64s) -> Self {
+        s.reduce_sum_f64s(x)
+    }
+    #[inline(always)]
+    fn powers_of_two<S: Simd>(s: S, shifted: S::f64s) -> (S::f64s, S::f64s) {
+        // As for f32; but pulp has no shifts of 64-bit lanes, so the lanes are shifted one by one, which the compiler joins.
+        let offset = (Self::ROUNDING.to_bits()).wrapping_sub(2046);
+        let exponents = s.sub_u64s(s.transmute_u64s_f64s(shifted), s.splat_u64s(offset));
+        let mut low = exponents;
+        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut low)).iter_mut().for_each(|lane| *lane >>= 1);
+        let mut high = s.sub_u64s(exponents, low);
+        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut low)).iter_mut().for_each(|lane| *lane <<= 52);
+        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut high)).iter_mut().for_each(|lane| *lane <<= 52);
+        (s.transmute_f64s_u64s(low), s.transmute_f64s_u64s(high))
+    }
+}
