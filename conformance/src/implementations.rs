@@ -1,6 +1,6 @@
 //! The two crates as [`Implementation`]s.
 
-use crate::bounded::{Centring, Declaration, UNIT_64};
+use crate::bounded::{Centring, Declaration};
 use crate::case_file::Case;
 use crate::implementation::{Implementation, Outcome, Results, Selection, Variant};
 use crate::layers::{self, Stop};
@@ -40,7 +40,7 @@ impl Implementation for Reference {
     }
 
     fn declaration(&self, _layer: &str, _dtype: DType, _variant: &Variant) -> Declaration {
-        Declaration::literal()
+        Declaration::LITERAL
     }
 
     fn may_be_partial(&self) -> bool {
@@ -107,15 +107,13 @@ impl Implementation for Optimized {
         variants
     }
 
-    /// Statistics in double precision; x − μ from a split mean in f32; and exp as its crate states.
+    /// The literal formula's arithmetic (statistics in double precision, exp within 1 ulp as its crate states), but that
+    /// BatchNorm2d subtracts a split mean, and MSELoss's backward forms (2g/n)·(x − t).
     fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
-        Declaration {
-            // MSELoss's backward forms (2g/n)·(x − t).
-            quotient_roundings: if layer == "MSELoss" { 2.0 } else { 1.0 },
-            wide_unit: UNIT_64,
-            function_ulps: 1.0,
-            centring: if dtype == DType::F32 { Centring::Split } else { Centring::Once },
-            pairs_round_once: true,
+        match layer {
+            "BatchNorm2d" if dtype == DType::F32 => Declaration { centring: Centring::Split, ..Declaration::LITERAL },
+            "MSELoss" => Declaration { quotient_roundings: 2.0, ..Declaration::LITERAL },
+            _ => Declaration::LITERAL,
         }
     }
 

@@ -26,6 +26,6 @@ pub use comparison::{Judgement, Worst};
 pub use implementation::{Implementation, Outcome, Results, Selection, Variant};
 pub use implementations::{Optimized, Reference, ours};
 pub use layers::{NAMES as LAYERS, generator, run_reference};
-pub use replay::{Conclusion, Limits, Verdict, check_memory, judge, replay};
+pub use replay::{Conclusion, Limits, Purpose, Trial, Verdict, check_memory, replay};
 pub use task::Task;
 pub use tensors::{DType, Group, Named, Value};

@@ -7,7 +7,9 @@ use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::layers;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named, Value, convert, dtype};
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use vocabulary::{Result, Scalar, StateTensor, Tensor};
 
 /// What a replay may take of the machine.
@@ -71,12 +73,25 @@ impl fmt::Display for Conclusion {
     }
 }
 
-/// Refuses a case whose tensors, with those that judging it needs, would take more memory than allowed.
+/// What a case's numbers are needed for, which tells the bytes that each takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be computed with: the number itself and a copy of it.
+    Computing,
+    /// To be judged, too: a bounded number beside it, and what is compared in double precision.
+    Judging,
+}
+
+/// Refuses a case whose tensors would take more memory than allowed, before anything is allocated.
 ///
 /// # Errors
 /// Says how much it would take.
-pub fn check_memory(case: &Case, limits: &Limits) -> std::result::Result<(), String> {
-    let bytes = layers::numbers(case).saturating_mul((size_of::<Bounded>() + 3 * size_of::<f64>()) as u128);
+pub fn check_memory(case: &Case, purpose: Purpose, limits: &Limits) -> std::result::Result<(), String> {
+    let bytes_each = match purpose {
+        Purpose::Computing => 2 * size_of::<f64>(),
+        Purpose::Judging => size_of::<Bounded>() + 3 * size_of::<f64>(),
+    };
+    let bytes = layers::numbers(case).saturating_mul(bytes_each as u128);
     if bytes <= u128::from(limits.memory) {
         return Ok(());
     }
@@ -85,7 +100,7 @@ pub fn check_memory(case: &Case, limits: &Limits) -> std::result::Result<(), Str
 
 /// Runs a case through a variant of an implementation and judges what comes.
 ///
-/// `generator` is the case file's: see [`judge`].
+/// `generator` is the case file's: see [`Trial::judge`].
 pub fn replay(
     case: &Case,
     generator: &str,
@@ -93,55 +108,169 @@ pub fn replay(
     variant: &Variant,
     limits: &Limits,
 ) -> Verdict {
-    let outcome = run(case, implementation, variant, limits);
-    let declaration = |dtype| implementation.declaration(&case.layer, dtype, variant);
-    judge(case, generator, &outcome, declaration, implementation.may_be_partial())
+    Trial::new(case, generator).replay(implementation, variant, limits)
 }
 
 /// Runs a case, within the limits.
-pub(crate) fn run(case: &Case, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Outcome {
-    match check_memory(case, limits) {
+pub(crate) fn run(
+    case: &Case,
+    implementation: &dyn Implementation,
+    variant: &Variant,
+    purpose: Purpose,
+    limits: &Limits,
+) -> Outcome {
+    match check_memory(case, purpose, limits) {
         Ok(()) => implementation.run(case, variant),
         Err(message) => Outcome::Error(message),
     }
 }
 
-/// Judges what came of a case, against the bounded reference and against what the case has recorded.
-///
-/// Recorded values in double precision beside single-precision inputs are the truth to within the recorder's own bound in
-/// double precision; others are the recorder's roundings, and its bound in its type adds to ours. A recorder other than
-/// `reference` (whose files' `generator` begins with "Layerproof reference") is bounded as [`Declaration::foreign`].
-pub fn judge(
-    case: &Case,
-    generator: &str,
-    outcome: &Outcome,
-    declaration: impl Fn(DType) -> Declaration,
-    may_be_partial: bool,
-) -> Verdict {
-    let results = match (case.expect, outcome) {
-        (_, Outcome::Unsupported(reason)) => return Verdict::of(Conclusion::Unsupported(reason.clone())),
-        (_, Outcome::NotApplicable(reason)) => return Verdict::of(Conclusion::NotApplicable(reason.clone())),
-        (Expect::Error, Outcome::Error(_)) => return Verdict::of(Conclusion::Passed),
-        (Expect::Error, Outcome::Values(_)) => {
-            let torch = case.head.get("torch_error").and_then(serde_json::Value::as_str).unwrap_or("a refusal");
-            return Verdict::of(Conclusion::Failed(format!("it computed, where PyTorch refuses: {torch}")));
+/// A case on trial, with the bounds that judging needs: worked out once for each arithmetic, however many variants follow.
+pub struct Trial<'a> {
+    case: &'a Case,
+    generator: &'a str,
+    bounds: RefCell<Vec<(DType, Declaration, Rc<Bounds>)>>,
+}
+
+/// The reference's results with bounds, or its refusal.
+type Bounds = Result<Named<Bounded>>;
+
+impl<'a> Trial<'a> {
+    /// A trial of a case from a file that `generator` wrote.
+    pub fn new(case: &'a Case, generator: &'a str) -> Self {
+        Self { case, generator, bounds: RefCell::default() }
+    }
+
+    /// Runs the case through a variant of an implementation and judges what comes.
+    pub fn replay(&self, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Verdict {
+        let outcome = run(self.case, implementation, variant, Purpose::Judging, limits);
+        let declaration = |dtype| implementation.declaration(&self.case.layer, dtype, variant);
+        self.judge(&outcome, declaration, implementation.may_be_partial())
+    }
+
+    /// Judges what came of the case, against the bounded reference and against what the case has recorded.
+    ///
+    /// Recorded values in double precision beside single-precision inputs are the truth to within the recorder's own bound
+    /// in double precision; others are the recorder's roundings, and its bound in its type adds to ours. A recorder other
+    /// than `reference` (whose files' `generator` begins with "Layerproof reference") is bounded as
+    /// [`Declaration::foreign`].
+    pub fn judge(
+        &self,
+        outcome: &Outcome,
+        declaration: impl Fn(DType) -> Declaration,
+        may_be_partial: bool,
+    ) -> Verdict {
+        let case = self.case;
+        let results = match (case.expect, outcome) {
+            (_, Outcome::Unsupported(reason)) => return Verdict::of(Conclusion::Unsupported(reason.clone())),
+            (_, Outcome::NotApplicable(reason)) => return Verdict::of(Conclusion::NotApplicable(reason.clone())),
+            (Expect::Error, Outcome::Error(_)) => return Verdict::of(Conclusion::Passed),
+            (Expect::Error, Outcome::Values(_)) => {
+                let torch = case.head.get("torch_error").and_then(serde_json::Value::as_str).unwrap_or("a refusal");
+                return Verdict::of(Conclusion::Failed(format!("it computed, where PyTorch refuses: {torch}")));
+            }
+            (Expect::Values, Outcome::Error(message)) => {
+                return Verdict::of(Conclusion::Failed(format!("it refused: {message}")));
+            }
+            (Expect::Values, Outcome::Values(results)) => results,
+        };
+        let judgements = match results {
+            Results::F32(results) => self.judgements(results, DType::F32, declaration(DType::F32), may_be_partial),
+            Results::F64(results) => self.judgements(results, DType::F64, declaration(DType::F64), may_be_partial),
+        };
+        match judgements {
+            Ok(judgements) => Verdict { conclusion: conclude(&judgements), judgements },
+            Err(reason) => Verdict::of(Conclusion::Failed(reason)),
         }
-        (Expect::Values, Outcome::Error(message)) => {
-            return Verdict::of(Conclusion::Failed(format!("it refused: {message}")));
+    }
+
+    /// One judgement for each tensor of the results.
+    fn judgements<T: Scalar>(
+        &self,
+        results: &Named<T>,
+        result_type: DType,
+        declaration: Declaration,
+        may_be_partial: bool,
+    ) -> std::result::Result<Vec<Judgement>, String> {
+        let case = self.case;
+        let compute_type = case.compute_type().map_err(|error| error.to_string())?;
+        if result_type != compute_type {
+            return Err(format!("the results have type {result_type}, expected {compute_type}"));
         }
-        (Expect::Values, Outcome::Values(results)) => results,
-    };
-    let judgements = match results {
-        Results::F32(results) => {
-            judgements(case, generator, results, DType::F32, declaration(DType::F32), may_be_partial)
+        let refused = |error: &vocabulary::Error| format!("the reference refuses: {error}");
+        let ours = self.bounds(compute_type, declaration);
+        let ours = ours.as_ref().as_ref().map_err(refused)?;
+        // The recorder's bounds, worked out once for each type in which something is recorded.
+        let theirs = |recorded: DType| {
+            let declaration = if self.generator.starts_with("Layerproof reference") {
+                Declaration::LITERAL
+            } else {
+                Declaration::foreign(recorded)
+            };
+            self.bounds(recorded, declaration)
+        };
+        let recorded_types = case.tensors.iter().filter(|((group, _), _)| group.is_result());
+        let recorded_types: Vec<DType> = recorded_types.filter_map(|(_, tensor)| dtype(tensor)).collect();
+        let in_f32 = recorded_types.contains(&DType::F32).then(|| theirs(DType::F32));
+        let in_f64 = recorded_types.contains(&DType::F64).then(|| theirs(DType::F64));
+
+        complete(case, results, ours, may_be_partial)?;
+        let mut judgements = Vec::new();
+        for (group, name, actual) in results.iter() {
+            let label = format!("{group}.{name}");
+            let expected = ours.get(group, name).ok_or_else(|| format!("{label} is no result of this layer"))?;
+            if actual.shape() != expected.shape() {
+                return Err(format!("{label} has shape {:?}, expected {:?}", actual.shape(), expected.shape()));
+            }
+            let recorded = case.tensor(group, name);
+            if let Some(recorded) = recorded.filter(|recorded| recorded.shape() != actual.shape()) {
+                return Err(format!("{label} has shape {:?}, but {:?} was recorded", actual.shape(), recorded.shape()));
+            }
+            let judge = Judge { group, keeps_sign_of_zero: layers::keeps_sign_of_zero(&case.layer) };
+            judgements.push(match (actual, expected) {
+                (Value::Float(actual), Value::Float(expected)) => {
+                    let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
+                    let expected: Vec<Target> = expected.as_slice().iter().map(|&x| x.into()).collect();
+                    let recorded = match recorded {
+                        Some(StateTensor::I64(_)) => return Err(format!("{label} was recorded as integers")),
+                        Some(tensor) => {
+                            let theirs = if dtype(tensor) == Some(DType::F32) { &in_f32 } else { &in_f64 };
+                            let theirs =
+                                theirs.as_ref().map(|theirs| theirs.as_ref().as_ref().map_err(refused)).transpose()?;
+                            let theirs = theirs.and_then(|theirs| theirs.float(group, name));
+                            Some(recorded_targets(tensor, &expected, theirs.map_or(&[], |theirs| theirs.as_slice()))?)
+                        }
+                        None => None,
+                    };
+                    judge.judge(name, &actual, &expected, recorded.as_deref())
+                }
+                (Value::Integer(actual), Value::Integer(expected)) => {
+                    let exact = |&x: &i64| Target { value: x as f64, bound: 0.0, likely: 0.0 };
+                    let recorded = match recorded {
+                        Some(StateTensor::I64(tensor)) => Some(tensor.as_slice().iter().map(exact).collect::<Vec<_>>()),
+                        Some(_) => return Err(format!("{label} was recorded as numbers")),
+                        None => None,
+                    };
+                    let actual: Vec<f64> = actual.as_slice().iter().map(|&x| x as f64).collect();
+                    let expected: Vec<Target> = expected.as_slice().iter().map(exact).collect();
+                    judge.judge(name, &actual, &expected, recorded.as_deref())
+                }
+                _ => return Err(format!("{label} mixes integers and numbers")),
+            });
         }
-        Results::F64(results) => {
-            judgements(case, generator, results, DType::F64, declaration(DType::F64), may_be_partial)
-        }
-    };
-    match judgements {
-        Ok(judgements) => Verdict { conclusion: conclude(&judgements), judgements },
-        Err(reason) => Verdict::of(Conclusion::Failed(reason)),
+        Ok(judgements)
+    }
+
+    /// The bounds for a declaration's arithmetic.
+    fn bounds(&self, dtype: DType, declaration: Declaration) -> Rc<Bounds> {
+        let mut known = self.bounds.borrow_mut();
+        let found =
+            known.iter().find(|(t, d, _)| (*t, *d) == (dtype, declaration)).map(|(.., bounds)| Rc::clone(bounds));
+        found.unwrap_or_else(|| {
+            let bounds = Rc::new(bounded(self.case, dtype, declaration));
+            known.push((dtype, declaration, Rc::clone(&bounds)));
+            bounds
+        })
     }
 }
 
@@ -175,79 +304,6 @@ pub(crate) fn bounded(case: &Case, dtype: DType, declaration: Declaration) -> Re
         Ok(results)
     };
     under(dtype, declaration, run).0
-}
-
-fn judgements<T: Scalar>(
-    case: &Case,
-    generator: &str,
-    results: &Named<T>,
-    result_type: DType,
-    declaration: Declaration,
-    may_be_partial: bool,
-) -> std::result::Result<Vec<Judgement>, String> {
-    let compute_type = case.compute_type().map_err(|error| error.to_string())?;
-    if result_type != compute_type {
-        return Err(format!("the results have type {result_type}, expected {compute_type}"));
-    }
-    let refused = |error| format!("the reference refuses: {error}");
-    let ours = bounded(case, compute_type, declaration).map_err(refused)?;
-    // The recorder's bounds, worked out once for each type in which something is recorded.
-    let theirs = |recorded: DType| {
-        let declaration = if generator.starts_with("Layerproof reference") {
-            Declaration::literal()
-        } else {
-            Declaration::foreign(recorded)
-        };
-        bounded(case, recorded, declaration).map_err(refused)
-    };
-    let recorded_types = case.tensors.iter().filter(|((group, _), _)| group.is_result());
-    let recorded_types: Vec<DType> = recorded_types.filter_map(|(_, tensor)| dtype(tensor)).collect();
-    let in_f32 = recorded_types.contains(&DType::F32).then(|| theirs(DType::F32)).transpose()?;
-    let in_f64 = recorded_types.contains(&DType::F64).then(|| theirs(DType::F64)).transpose()?;
-
-    complete(case, results, &ours, may_be_partial)?;
-    let mut judgements = Vec::new();
-    for (group, name, actual) in results.iter() {
-        let label = format!("{group}.{name}");
-        let expected = ours.get(group, name).ok_or_else(|| format!("{label} is no result of this layer"))?;
-        if actual.shape() != expected.shape() {
-            return Err(format!("{label} has shape {:?}, expected {:?}", actual.shape(), expected.shape()));
-        }
-        let recorded = case.tensor(group, name);
-        if let Some(recorded) = recorded.filter(|recorded| recorded.shape() != actual.shape()) {
-            return Err(format!("{label} has shape {:?}, but {:?} was recorded", actual.shape(), recorded.shape()));
-        }
-        let judge = Judge { group, keeps_sign_of_zero: layers::keeps_sign_of_zero(&case.layer) };
-        judgements.push(match (actual, expected) {
-            (Value::Float(actual), Value::Float(expected)) => {
-                let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
-                let expected: Vec<Target> = expected.as_slice().iter().map(|&x| x.into()).collect();
-                let recorded = match recorded {
-                    Some(StateTensor::I64(_)) => return Err(format!("{label} was recorded as integers")),
-                    Some(tensor) => {
-                        let theirs = if dtype(tensor) == Some(DType::F32) { &in_f32 } else { &in_f64 };
-                        let theirs = theirs.as_ref().and_then(|theirs| theirs.float(group, name));
-                        Some(recorded_targets(tensor, &expected, theirs.map_or(&[], |theirs| theirs.as_slice()))?)
-                    }
-                    None => None,
-                };
-                judge.judge(name, &actual, &expected, recorded.as_deref())
-            }
-            (Value::Integer(actual), Value::Integer(expected)) => {
-                let exact = |&x: &i64| Target { value: x as f64, bound: 0.0, likely: 0.0 };
-                let recorded = match recorded {
-                    Some(StateTensor::I64(tensor)) => Some(tensor.as_slice().iter().map(exact).collect::<Vec<_>>()),
-                    Some(_) => return Err(format!("{label} was recorded as numbers")),
-                    None => None,
-                };
-                let actual: Vec<f64> = actual.as_slice().iter().map(|&x| x as f64).collect();
-                let expected: Vec<Target> = expected.as_slice().iter().map(exact).collect();
-                judge.judge(name, &actual, &expected, recorded.as_deref())
-            }
-            _ => return Err(format!("{label} mixes integers and numbers")),
-        });
-    }
-    Ok(judgements)
 }
 
 /// Recorded values with the distance that is allowed from them: the recorder's bound and ours. Where either bound is

@@ -1,7 +1,7 @@
 //! A case made ready for a layer over any number type: options to parse, tensors to hand over.
 
 use crate::case_file::{Case, Expect, Mode};
-use crate::tensors::{Group, Named, Value, convert, numbers};
+use crate::tensors::{Group, Named, Value, cast, convert, numbers};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use vocabulary::{Error, Result, Scalar, Tensor};
@@ -19,12 +19,15 @@ impl<'a, T: Scalar> Task<'a, T> {
     /// The case's tensors as numbers of type `T`, which must hold them exactly.
     ///
     /// # Errors
-    /// Where a tensor cannot be stored.
+    /// Where inputs and state are of different floating-point types, or a tensor cannot be stored.
     pub fn new(case: &'a Case) -> Result<Self> {
         let mut arguments = Named::default();
+        let compute_type = case.compute_type()?;
         for group in [Group::In, Group::State, Group::GradOut] {
             for (name, tensor) in case.group(group) {
-                match convert(tensor)? {
+                // PyTorch casts a cotangent to its output's type.
+                let cast = (group == Group::GradOut).then(|| cast(tensor, compute_type));
+                match convert(cast.as_ref().unwrap_or(tensor))? {
                     Value::Float(tensor) => arguments.insert(group, name, tensor),
                     Value::Integer(tensor) => arguments.insert_integers(group, name, tensor),
                 }
@@ -50,9 +53,10 @@ impl<'a, T: Scalar> Task<'a, T> {
         options(self.case, factory)
     }
 
-    /// Whether the layer is to be built with initial parameters: the case expects a refusal and brings no state.
+    /// Whether state that is missing is to be initialised: a case that expects a refusal may leave it out, and what is
+    /// missing is never itself the refusal.
     pub fn initialises(&self) -> bool {
-        self.case.expect == Expect::Error && self.arguments.group(Group::State).next().is_none()
+        self.case.expect == Expect::Error
     }
 
     /// An input of numbers.
@@ -72,12 +76,9 @@ impl<'a, T: Scalar> Task<'a, T> {
         self.arguments.get(Group::State, name).map(|value| numbers(self.layer(), name, value)).transpose()
     }
 
-    /// A parameter or buffer of numbers that the layer cannot do without.
-    ///
-    /// # Errors
-    /// Where it is missing or holds integers.
-    pub fn required_state(&self, name: &str) -> Result<Tensor<T>> {
-        self.state(name)?.ok_or_else(|| Error::missing(self.layer(), name, "a tensor"))
+    /// The refusal of a case that lacks a parameter.
+    pub fn missing_state(&self, name: &str) -> Error {
+        Error::missing(self.layer(), name, "a tensor")
     }
 
     /// A count among the buffers, where it is given.
@@ -110,7 +111,7 @@ impl<'a, T: Scalar> Task<'a, T> {
     /// The cotangent of an output, or `None` where backward is not to run.
     ///
     /// # Errors
-    /// Where it holds integers.
+    /// Where it cannot be stored.
     pub fn cotangent(&self, name: &str, output: &Tensor<T>) -> Result<Option<Tensor<T>>> {
         if self.arguments.group(Group::GradOut).next().is_none() {
             return Ok(None);

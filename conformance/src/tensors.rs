@@ -181,6 +181,17 @@ pub(crate) fn convert<T: Scalar>(tensor: &StateTensor) -> Result<Value<T>> {
     }
 }
 
+/// A file's tensor in another floating-point type.
+pub(crate) fn cast(tensor: &StateTensor, to: DType) -> StateTensor {
+    match (tensor, to) {
+        (StateTensor::F32(t), DType::F64) => t.map(f64::from).into(),
+        (StateTensor::F64(t), DType::F32) => t.map(|x| x as f32).into(),
+        (StateTensor::I64(t), DType::F32) => t.map(|x| x as f32).into(),
+        (StateTensor::I64(t), DType::F64) => t.map(|x| x as f64).into(),
+        (same, _) => same.clone(),
+    }
+}
+
 /// The floating-point type of a file's tensor, or `None` for integers.
 pub(crate) fn dtype(tensor: &StateTensor) -> Option<DType> {
     match tensor {

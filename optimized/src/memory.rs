@@ -5,6 +5,7 @@
 //! first-level cache, which is zeroed there and then: main memory is written once, and kernels see plain `&mut [T]`.
 
 use crate::simd::Lanes;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vocabulary::{Error, Result, Tensor};
@@ -135,14 +136,32 @@ impl<T: Lanes> Output<'_, T> {
     }
 }
 
-/// `len` zeros, at an address that registers of any instruction set are loaded from fastest; `memory` is theirs, and reused.
-pub fn aligned<T: Lanes>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
-    const ALIGNMENT: usize = 64;
-    let spare = ALIGNMENT / size_of::<T>();
-    memory.clear();
-    memory.resize(len + spare, T::ZERO);
-    let offset = memory.as_ptr().align_offset(ALIGNMENT).min(spare);
-    &mut memory[offset..][..len]
+/// A cache line, so that registers of any instruction set are loaded from it fastest.
+type Line = [u64; 8];
+
+thread_local! {
+    /// Buffers that are not in use.
+    static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` elements of this thread's scratch memory, aligned to a cache line and holding what its last user left there:
+/// memory that is kept need not be mapped again, which costs more than most kernels.
+pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    const LINE: usize = size_of::<Line>();
+    let mut lines = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let due = (len * size_of::<T>()).div_ceil(LINE) + 1;
+    if lines.len() < due {
+        lines.resize(due, [0; 8]);
+    }
+    let elements = bytemuck::cast_slice_mut::<Line, T>(&mut lines);
+    let offset = elements.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
+    let result = work(&mut elements[offset..][..len]);
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < 2 {
+            spare.push(lines);
+        }
+    });
+    result
 }
 
 #[cfg(test)]
@@ -174,6 +193,18 @@ mod tests {
         }
         let tensor = memory.tensor(&[2, 5]).unwrap();
         assert!(tensor.as_slice().iter().copied().eq((0..10).map(f64::from)));
+    }
+
+    #[test]
+    fn scratch_is_aligned_and_nests() {
+        scratch::<f32, _>(100, |a| {
+            a.fill(1.0);
+            scratch::<f64, _>(1000, |b| {
+                b.fill(2.0);
+                assert!(a.as_ptr().addr() % 64 == 0 && b.as_ptr().addr() % 64 == 0);
+                assert!((a.len(), b.len()) == (100, 1000) && a.iter().all(|&x| x == 1.0));
+            });
+        });
     }
 
     #[test]

@@ -6,7 +6,7 @@
 #![no_main]
 
 use conformance::{Case, Expect, Group, LAYERS, Limits, Mode, Selection, ours, replay};
-use libfuzzer_sys::arbitrary::{Arbitrary, Unstructured};
+use arbitrary::{Arbitrary, Unstructured};
 
 /// Enough for any small problem, too little for a long one.
 const MEMORY: u64 = 1 << 20;
@@ -51,7 +51,7 @@ fn options(input: &Input<'_>, layer: &str) -> serde_json::Map<String, serde_json
             "num_features": a % 4, "affine": b % 2 == 0, "bias": b % 3 == 0, "track_running_stats": c % 2 == 0,
             "momentum": if c % 3 == 0 { None } else { Some(f64::from(c) / 64.0) },
         }),
-        "MSELoss" => serde_json::json!({"reduction": ["none", "mean", "sum"][usize::from(a % 3)]}),
+        "MSELoss" => serde_json::json!({"reduction": (["none", "mean", "sum"][usize::from(a % 3)])}),
         _ => serde_json::json!({}),
     };
     options.as_object().cloned().unwrap_or_default()

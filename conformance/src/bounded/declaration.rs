@@ -53,15 +53,13 @@ impl Declaration {
 
     /// The literal formula, statistics in double precision, and the functions of the system's mathematical library, whose
     /// stated error is within 1 ulp (the GNU C Library's manual, "Known Maximum Errors in Math Functions").
-    pub fn literal() -> Self {
-        Self {
-            wide_unit: UNIT_64,
-            function_ulps: 1.0,
-            centring: Centring::Once,
-            pairs_round_once: true,
-            quotient_roundings: 1.0,
-        }
-    }
+    pub const LITERAL: Self = Self {
+        wide_unit: UNIT_64,
+        function_ulps: 1.0,
+        centring: Centring::Once,
+        pairs_round_once: true,
+        quotient_roundings: 1.0,
+    };
 }
 
 /// The unit roundoff of double precision, 2⁻⁵³.
@@ -83,23 +81,28 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
+    /// Single precision.
+    pub const F32: Self = Self {
+        unit: 0.5 * f32::EPSILON as f64,
+        digits: f32::MANTISSA_DIGITS as i32,
+        smallest: f32::MIN_POSITIVE as f64,
+        smallest_exponent: f32::MIN_EXP - 1,
+        largest: f32::MAX as f64,
+    };
+    /// Double precision.
+    pub const F64: Self = Self {
+        unit: UNIT_64,
+        digits: f64::MANTISSA_DIGITS as i32,
+        smallest: f64::MIN_POSITIVE,
+        smallest_exponent: f64::MIN_EXP - 1,
+        largest: f64::MAX,
+    };
+
     /// The arithmetic of `dtype`.
     pub fn of(dtype: DType) -> Self {
         match dtype {
-            DType::F32 => Self {
-                unit: 0.5 * f64::from(f32::EPSILON),
-                digits: f32::MANTISSA_DIGITS as i32,
-                smallest: f64::from(f32::MIN_POSITIVE),
-                smallest_exponent: f32::MIN_EXP - 1,
-                largest: f64::from(f32::MAX),
-            },
-            DType::F64 => Self {
-                unit: UNIT_64,
-                digits: f64::MANTISSA_DIGITS as i32,
-                smallest: f64::MIN_POSITIVE,
-                smallest_exponent: f64::MIN_EXP - 1,
-                largest: f64::MAX,
-            },
+            DType::F32 => Self::F32,
+            DType::F64 => Self::F64,
         }
     }
 

@@ -31,7 +31,7 @@ mod declaration;
 pub use context::{Branches, under};
 pub use declaration::{Arithmetic, Centring, Declaration, UNIT_64};
 
-use context::{Context, branch, current};
+use context::{arithmetic, branch, declaration};
 use reference::{Condition, Real};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use vocabulary::Scalar;
@@ -52,7 +52,7 @@ const ANY_GRAIN: i32 = i32::MAX;
 /// ```
 /// use conformance::{DType, bounded::{Bounded, Declaration, under}};
 /// use vocabulary::Scalar;
-/// let (sum, _) = under(DType::F32, Declaration::literal(), || {
+/// let (sum, _) = under(DType::F32, Declaration::LITERAL, || {
 ///     let x = Bounded::<false>::from_f64(0.5);
 ///     (0..1000).fold(Bounded::from_f64(0.0), |sum, _| sum + x * x).closed()
 /// });
@@ -82,13 +82,22 @@ fn grain_of(x: f64) -> i32 {
     exponent.max(1) - 1075 + significand.trailing_zeros() as i32
 }
 
+/// 2^exponent, or infinity where that is too large; the exponent is that of a normal number.
+fn power_of_two(exponent: i32) -> f64 {
+    match u64::try_from(exponent.saturating_add(1023)) {
+        Ok(biased) if biased < 2047 => f64::from_bits(biased << 52),
+        Ok(_) => f64::INFINITY,
+        Err(_) => 0.0,
+    }
+}
+
 /// Whether every multiple of 2^grain up to `magnitude` is a number of the type, and a normal one unless it is 0.
 fn representable(arithmetic: &Arithmetic, magnitude: f64, grain: i32) -> bool {
     match grain {
         NO_GRAIN => false,
         ANY_GRAIN => true,
         g if g < arithmetic.smallest_exponent => false,
-        g => magnitude < f64::powi(2.0, g.saturating_add(arithmetic.digits)) && magnitude <= arithmetic.largest,
+        g => magnitude < power_of_two(g.saturating_add(arithmetic.digits)) && magnitude <= arithmetic.largest,
     }
 }
 
@@ -136,8 +145,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
     }
 
     fn arithmetic() -> Arithmetic {
-        let context = current();
-        if WIDE { context.wide } else { context.narrow }
+        arithmetic(WIDE)
     }
 
     /// The number with its pending sum rounded, in the arithmetic of the run that this is called in.
@@ -156,7 +164,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
         let magnitude = self.magnitude + self.bound;
         let own = Arithmetic::gamma(UNIT_64, n - 1.0) * magnitude + n * arithmetic.smallest;
-        let rounding = if n == 2.0 && current().declaration.pairs_round_once {
+        let rounding = if n == 2.0 && declaration().pairs_round_once {
             arithmetic.unit * (self.value.abs() + self.bound)
         } else {
             Arithmetic::gamma(arithmetic.unit, n - 1.0) * magnitude
@@ -208,7 +216,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
         if !bound.is_finite() {
             return Self::unknown(value);
         }
-        Self::rounded(value, bound, likely, NO_GRAIN, 2.0 * current().declaration.function_ulps)
+        Self::rounded(value, bound, likely, NO_GRAIN, 2.0 * declaration().function_ulps)
     }
 
     fn compare(self, other: Self, holds: impl Fn(f64, f64) -> bool) -> Condition {
@@ -229,7 +237,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
 impl<const WIDE: bool> Scalar for Bounded<WIDE> {
     /// An option: an implementation may hold it in the type it computes in, so what that rounds away is bounded.
     fn from_f64(value: f64) -> Self {
-        let narrow = current().narrow;
+        let narrow = arithmetic(false);
         let rounding =
             if narrow.unit > UNIT_64 && value.is_finite() { (value - f64::from(value as f32)).abs() } else { 0.0 };
         let grain = if rounding == 0.0 { grain_of(value) } else { NO_GRAIN };
@@ -339,14 +347,14 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
             let certain = a.bound == 0.0 || a.value.abs() > a.bound || !b.value.is_finite();
             return if certain { Self::exact(value) } else { Self::unknown(value) };
         }
-        let power_of_two = b.is_exact() && b.value.abs() == f64::powi(2.0, grain_of(b.value));
+        let by_power_of_two = b.is_exact() && b.value.abs() == f64::powi(2.0, grain_of(b.value));
         let grain = match a.grain {
             NO_GRAIN | ANY_GRAIN => a.grain,
-            g if power_of_two => g.saturating_sub(grain_of(b.value)),
+            g if by_power_of_two => g.saturating_sub(grain_of(b.value)),
             _ => NO_GRAIN,
         };
         let brought = |ea: f64, eb: f64| (ea + value.abs() * eb) / (b.value.abs() - eb);
-        let roundings = current().declaration.quotient_roundings;
+        let roundings = declaration().quotient_roundings;
         Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings)
     }
 }
@@ -372,7 +380,7 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     }
 
     fn centred_about(self, mean: Bounded<true>) -> Self {
-        let Context { narrow, declaration, .. } = current();
+        let (narrow, declaration) = (arithmetic(false), declaration());
         let (x, mean) = (self.closed(), mean.closed());
         let difference = (x.widen() - mean).closed();
         let Bounded { value, bound, likely, grain, .. } = difference;

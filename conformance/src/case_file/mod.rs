@@ -110,8 +110,8 @@ impl Case {
         self.tensors.insert((group, name.to_owned()), tensor.into());
     }
 
-    /// The type that the layer computes in: that of its floating-point inputs, state and cotangents, or else of the option
-    /// `dtype`, or else f32, PyTorch's default.
+    /// The type that the layer computes in: that of its floating-point inputs and state, or else of the option `dtype`, or
+    /// else f32, PyTorch's default.
     ///
     /// # Errors
     /// Where they are of different types.

@@ -6,10 +6,12 @@ use crate::generators;
 use crate::layers;
 use indicatif::ProgressBar;
 use proptest::strategy::{Strategy, ValueTree};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
-    let CasesArguments { layer, count, seed, out, memory_limit } = arguments;
+    let CasesArguments { layer, count, seed, out, shared } = arguments;
+    shared.selection()?;
+    let memory_limit = shared.memory_limit;
     if !layers::NAMES.contains(&layer.as_str()) {
         return Err(invalid(format!("there is no layer {layer:?}, expected one of {:?}", layers::NAMES)));
     }
@@ -27,7 +29,7 @@ pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
         case.head.insert("source".into(), Value::String(format!("seed {seed}")));
         generators::record(&mut case).map_err(|error| invalid(error.to_string()))?;
         bytes += layers::numbers(&case).saturating_mul(8) + 1024;
-        if bytes > u128::from(*memory_limit) {
+        if bytes > u128::from(memory_limit) {
             return Err(invalid(format!(
                 "{count} cases would take more than the memory limit of {memory_limit} bytes"
             )));
@@ -38,6 +40,9 @@ pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
     progress.finish_and_clear();
     let generator = format!("Layerproof reference {} in double precision, seed {seed}", env!("CARGO_PKG_VERSION"));
     write(out, &CaseFile { generator, cases }.to_bytes()?)?;
+    if let Some(path) = &shared.json {
+        write(path, format!("{:#}\n", json!({"layer": layer, "count": count, "seed": seed})).as_bytes())?;
+    }
     println!("wrote {count} cases of {layer}, drawn from seed {seed}, to {}", out.display());
     Ok(Ending::Good)
 }

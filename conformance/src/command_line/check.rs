@@ -4,7 +4,7 @@ use super::report::{Entry, Report};
 use super::{CheckArguments, Ending, Source, implementations};
 use crate::case_file::{CaseFile, Invalid};
 use crate::fixtures;
-use crate::replay::replay;
+use crate::replay::Trial;
 use indicatif::{ProgressBar, ProgressStyle};
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
@@ -29,9 +29,10 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
     for source in &sources {
         for case in &source.file.cases {
             progress.set_message(format!("{} {}", case.layer, case.name));
+            let trial = Trial::new(case, &source.file.generator);
             for implementation in &implementations {
                 for variant in implementation.variants(case, &selection) {
-                    let verdict = replay(case, &source.file.generator, *implementation, &variant, &limits);
+                    let verdict = trial.replay(*implementation, &variant, &limits);
                     report.add(Entry {
                         path: source.path.as_deref(),
                         case,

@@ -6,7 +6,7 @@ use crate::bounded::Declaration;
 use crate::case_file::{CaseFile, Expect, Invalid, read_file};
 use crate::implementation::{Outcome, Variant};
 use crate::implementations::ours;
-use crate::replay::{Conclusion, Verdict, check_memory, judge, outcome_of};
+use crate::replay::{Conclusion, Purpose, Trial, Verdict, check_memory, outcome_of};
 
 pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
@@ -39,7 +39,9 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
         };
         // Only values are held against the reference, which has to compute the case, too.
         let outcome = outcome.and_then(|outcome| match outcome {
-            Outcome::Values(_) if case.expect == Expect::Values => check_memory(case, &limits).map(|()| outcome),
+            Outcome::Values(_) if case.expect == Expect::Values => {
+                check_memory(case, Purpose::Judging, &limits).map(|()| outcome)
+            }
             _ => Ok(outcome),
         });
         let verdict = match outcome {
@@ -48,7 +50,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
                     Some(implementation) => implementation.declaration(&case.layer, dtype, &selection.fixed),
                     None => Declaration::foreign(dtype),
                 };
-                judge(case, &source.file.generator, &outcome, declaration, true)
+                Trial::new(case, &source.file.generator).judge(&outcome, declaration, true)
             }
             Err(reason) => Verdict { conclusion: Conclusion::Failed(reason), judgements: Vec::new() },
         };

@@ -8,6 +8,7 @@ use optimized::Isa;
 use serde_json::{Value, json};
 
 pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
+    arguments.shared.selection()?;
     let isas: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
     let implementations = ours().map(|implementation| implementation.name().to_owned());
     println!("layers, with PyTorch's arguments and the algorithms of optimized:");
@@ -19,7 +20,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
     }
     println!("implementations: {}", implementations.join(", "));
     println!("instruction sets of this machine: {}", isas.join(", "));
-    if let Some(path) = &arguments.json {
+    if let Some(path) = &arguments.shared.json {
         let document: Value = json!({
             "layers": entries, "implementations": implementations, "instruction_sets": isas,
         });

@@ -60,7 +60,7 @@ struct Shared {
     /// Every algorithm at every instruction set and at 1, 2 and 3 threads
     #[arg(long)]
     all: bool,
-    /// Write the verdicts as JSON, too
+    /// Write what is printed as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// The bytes that one case may take; one that would take more is an error
@@ -124,16 +124,14 @@ struct CasesArguments {
     /// Where they go
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The bytes that the cases may take in all
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
-    memory_limit: u64,
+    #[command(flatten)]
+    shared: Shared,
 }
 
 #[derive(Debug, Clone, Args)]
 struct ListArguments {
-    /// Write the list as JSON, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    shared: Shared,
 }
 
 /// How a command ended, where it could be carried out.

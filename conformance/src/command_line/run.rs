@@ -3,9 +3,10 @@
 use super::{Ending, RunArguments, Source, implementations, write};
 use crate::case_file::{Case, CaseFile, Invalid, Status};
 use crate::implementation::{Implementation, Outcome, Results, Variant};
-use crate::replay::{self, Limits};
+use crate::replay::{self, Limits, Purpose};
 use crate::tensors::{Named, Value};
 use indicatif::ProgressBar;
+use serde_json::json;
 use std::collections::BTreeMap;
 use vocabulary::{StateElement, StateTensor};
 
@@ -27,6 +28,19 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
     progress.finish_and_clear();
     let generator = generator(&arguments.implementation) + env!("CARGO_PKG_VERSION");
     let count = cases.len();
+    if let Some(path) = &shared.json {
+        let statuses: Vec<_> = cases
+            .iter()
+            .map(|case| match &case.status {
+                Some(Status::Error(message)) => json!({"case": case.name, "status": "error", "message": message}),
+                Some(Status::Unsupported(message)) => {
+                    json!({"case": case.name, "status": "unsupported", "message": message})
+                }
+                _ => json!({"case": case.name, "status": "values"}),
+            })
+            .collect();
+        write(path, format!("{:#}\n", json!({"results": statuses})).as_bytes())?;
+    }
     write(&arguments.out, &CaseFile { generator, cases }.to_bytes()?)?;
     println!("wrote the results of {count} cases to {}", arguments.out.display());
     Ok(Ending::Good)
@@ -39,7 +53,7 @@ pub(super) fn generator(implementation: &str) -> String {
 
 /// A case with its head repeated, and with what the implementation made of it in place of its tensors.
 pub fn result(case: &Case, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Case {
-    let (status, tensors) = match replay::run(case, implementation, variant, limits) {
+    let (status, tensors) = match replay::run(case, implementation, variant, Purpose::Computing, limits) {
         Outcome::Values(Results::F32(results)) => (Status::Values, tensors(&results)),
         Outcome::Values(Results::F64(results)) => (Status::Values, tensors(&results)),
         Outcome::Error(message) => (Status::Error(message), BTreeMap::new()),

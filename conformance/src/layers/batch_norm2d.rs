@@ -19,20 +19,26 @@ macro_rules! run {
     ($layers:ident, $task:expr, $prepare:expr) => {{
         let task = $task;
         let options: BatchNorm2dOptions = task.options(true)?;
-        let state = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
-        task.check_names(&["input"], &state, &["output"])?;
-        let mut layer = if task.initialises() {
-            $layers::BatchNorm2d::new(options)?
-        } else {
-            let state = BatchNorm2dState {
-                weight: task.state("weight")?,
-                bias: task.state("bias")?,
-                running_mean: task.state("running_mean")?,
-                running_var: task.state("running_var")?,
-                num_batches_tracked: task.count("num_batches_tracked")?,
-            };
-            $layers::BatchNorm2d::with_parameters(options, state)?
+        let known = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
+        task.check_names(&["input"], &known, &["output"])?;
+        let mut state = BatchNorm2dState {
+            weight: task.state("weight")?,
+            bias: task.state("bias")?,
+            running_mean: task.state("running_mean")?,
+            running_var: task.state("running_var")?,
+            num_batches_tracked: task.count("num_batches_tracked")?,
         };
+        if task.initialises() {
+            let initial = $layers::BatchNorm2d::<T>::new(options.clone())?.state().clone();
+            state = BatchNorm2dState {
+                weight: state.weight.or(initial.weight),
+                bias: state.bias.or(initial.bias),
+                running_mean: state.running_mean.or(initial.running_mean),
+                running_var: state.running_var.or(initial.running_var),
+                num_batches_tracked: state.num_batches_tracked.or(initial.num_batches_tracked),
+            };
+        }
+        let mut layer = $layers::BatchNorm2d::with_parameters(options, state)?;
         if !task.is_training() {
             layer.eval();
         }

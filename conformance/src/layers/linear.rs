@@ -21,11 +21,14 @@ macro_rules! run {
         let task = $task;
         let options: LinearOptions = task.options(true)?;
         task.check_names(&["input"], &["weight", "bias"], &["output"])?;
-        let mut layer = if task.initialises() {
-            $layers::Linear::init(options, &mut SmallRng::seed_from_u64(0))?
-        } else {
-            $layers::Linear::with_parameters(options, task.required_state("weight")?, task.state("bias")?)?
-        };
+        let (mut weight, mut bias) = (task.state("weight")?, task.state("bias")?);
+        if task.initialises() {
+            let initial = $layers::Linear::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?;
+            weight = weight.or_else(|| Some(initial.weight().clone()));
+            bias = bias.or_else(|| initial.bias().cloned());
+        }
+        let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
+        let mut layer = $layers::Linear::with_parameters(options, weight, bias)?;
         let input = task.input("input")?;
         $prepare(&mut layer, &input)?;
         let pass = layer.forward_pass(&input)?;

@@ -14,7 +14,7 @@ use vocabulary::Result;
 pub fn dual(case: &Case, coordinate: &Coordinate) -> Result<Testimony> {
     let derivative = evaluate(case, coordinate, |x| Dual::new(x, 1.0))?.derivative();
     let bounded = || evaluate(case, coordinate, Tangent::<false>::coordinate).map(Tangent::derivative);
-    let bounded = under(DType::F64, Declaration::literal(), bounded).0?;
+    let bounded = under(DType::F64, Declaration::LITERAL, bounded).0?;
     // The centre of the bound is itself only a computation in double precision: from it to the dual number's derivative,
     // and from that to the exact one, it is once the bound each.
     let bound = bounded.bound() + (bounded.value() - derivative).abs();

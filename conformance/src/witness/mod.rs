@@ -47,7 +47,7 @@ pub struct Coordinate {
 /// Where the layer refuses the case.
 pub fn gradients(case: &Case) -> Result<Vec<(Coordinate, Testimony)>> {
     let computed = layers::run_reference(&Task::<f64>::new(case)?)?;
-    let bounds = bounded(case, DType::F64, Declaration::literal())?;
+    let bounds = bounded(case, DType::F64, Declaration::LITERAL)?;
     let mut gradients = Vec::new();
     for (of, group) in [(Group::GradIn, Group::In), (Group::GradState, Group::State)] {
         for (name, _) in computed.group(of) {

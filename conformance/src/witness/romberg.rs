@@ -47,7 +47,7 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
             })
             .map(Bounded::closed)
         };
-        let (f, branches) = under(DType::F64, Declaration::literal(), bounded);
+        let (f, branches) = under(DType::F64, Declaration::LITERAL, bounded);
         let f = f?;
         Ok((point.get(), f.value(), f.bound(), branches.hash ^ branches.ambiguous.rotate_left(32)))
     };

@@ -75,13 +75,13 @@ fn products<T: Lanes, S: Simd, const N: usize>(s: S, x: &[T], w: [&[T]; N]) -> [
     let mut sums = [T::splat(s, T::ZERO); N];
     for (i, &x) in x.iter().enumerate() {
         for (sum, w) in sums.iter_mut().zip(&split) {
-            *sum = T::mul_add(s, x, w.0[i], *sum);
+            *sum = T::multiply_add(s, x, w.0[i], *sum);
         }
     }
     if !x_tail.is_empty() {
         let x = T::load_partial(s, x_tail);
         for (sum, w) in sums.iter_mut().zip(&split) {
-            *sum = T::mul_add(s, x, T::load_partial(s, w.1), *sum);
+            *sum = T::multiply_add(s, x, T::load_partial(s, w.1), *sum);
         }
     }
     sums.map(|sum| T::sum(s, sum))
@@ -139,7 +139,7 @@ impl<T: Lanes> Kernel for Product<'_, T> {
             if at < width {
                 let mut sum = T::splat(s, T::ZERO);
                 for k in 0..depth {
-                    sum = T::mul_add(s, T::splat(s, a(k)), T::load_partial(s, r(k, at, width - at)), sum);
+                    sum = T::multiply_add(s, T::splat(s, a(k)), T::load_partial(s, r(k, at, width - at)), sum);
                 }
                 T::store_partial(s, &mut c[at..], sum);
             }
@@ -161,7 +161,7 @@ fn accumulate<'a, T: Lanes, S: Simd, const N: usize>(
         let factor = T::splat(s, a(k));
         let (registers, _) = T::registers::<S>(r(k));
         for (sum, &r) in sums.iter_mut().zip(registers) {
-            *sum = T::mul_add(s, factor, r, *sum);
+            *sum = T::multiply_add(s, factor, r, *sum);
         }
     }
     let (registers, _) = T::registers_mut::<S>(c);

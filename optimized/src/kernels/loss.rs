@@ -51,8 +51,11 @@ impl<T: Lanes> Kernel for SumOfSquares<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> f64 {
         counters::record(Counter::MSELossOnePass, Isa::of::<S>());
-        let blocks = self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK));
-        blocks.fold(0.0, |sum, (x, t)| sum + sum_block(s, x, t).widen())
+        let mut sum = 0.0;
+        for (x, t) in self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK)) {
+            sum += sum_block(s, x, t).widen();
+        }
+        sum
     }
 }
 
@@ -64,16 +67,16 @@ fn sum_block<T: Lanes, S: Simd>(s: S, x: &[T], t: &[T]) -> T {
     for (x, t) in x_fours.iter().zip(t_fours) {
         for i in 0..4 {
             let difference = T::minus(s, x[i], t[i]);
-            sums[i] = T::mul_add(s, difference, difference, sums[i]);
+            sums[i] = T::multiply_add(s, difference, difference, sums[i]);
         }
     }
     for (x, t) in x_rest.iter().zip(t_rest) {
         let difference = T::minus(s, *x, *t);
-        sums[0] = T::mul_add(s, difference, difference, sums[0]);
+        sums[0] = T::multiply_add(s, difference, difference, sums[0]);
     }
     if !x_tail.is_empty() {
         let difference = T::minus(s, T::load_partial(s, x_tail), T::load_partial(s, t_tail));
-        sums[1] = T::mul_add(s, difference, difference, sums[1]);
+        sums[1] = T::multiply_add(s, difference, difference, sums[1]);
     }
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
@@ -142,27 +145,24 @@ impl<T: Lanes> Kernel for Gradients<'_, T> {
         let outputs = dx.iter_mut().zip(dt);
         let elements = outputs.zip(x.iter().zip(t));
         match slope {
-            Slope::Each(g) => elements.zip(g).for_each(
-                #[inline(always)]
-                |(((dx, dt), (&x, &t)), &g)| {
+            Slope::Each(g) => {
+                for (((dx, dt), (&x, &t)), &g) in elements.zip(g) {
                     *dx = T::TWO * (x - t) * g;
                     *dt = -*dx;
-                },
-            ),
-            Slope::All(factor) => elements.for_each(
-                #[inline(always)]
-                |((dx, dt), (&x, &t))| {
+                }
+            }
+            Slope::All(factor) => {
+                for ((dx, dt), (&x, &t)) in elements {
                     *dx = factor * (x - t);
                     *dt = -*dx;
-                },
-            ),
-            Slope::Literal { g, n } => elements.for_each(
-                #[inline(always)]
-                |((dx, dt), (&x, &t))| {
+                }
+            }
+            Slope::Literal { g, n } => {
+                for ((dx, dt), (&x, &t)) in elements {
                     *dx = T::TWO * (x - t) * g / n;
                     *dt = -*dx;
-                },
-            ),
+                }
+            }
         }
     }
 }

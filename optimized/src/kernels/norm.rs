@@ -4,7 +4,7 @@
 //! We depart from them:
 //! 1. a channel goes through all of its loops before the next one starts, so that all but the first find it in cache; where
 //!    channels are few, or their planes small, each loop is shared out over all channels instead;
-//! 2. sums are carried in f64, in 32 accumulators, by pieces of planes that the shape alone decides on, added in their order;
+//! 2. sums are carried in f64, in four registers, by pieces of planes that the shape alone decides on, added in their order;
 //!    a channel's sums are the same in both ways of 1, to the last bit;
 //! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
 //! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that.
@@ -130,55 +130,51 @@ impl<T: Lanes> Affine<'_, T> {
     }
 }
 
-/// Σ f(x, y) of two slices of one length, in 32 accumulators, by pieces.
+/// Σ f(x), in four registers of f64, by pieces; `f` is given registers, and `g` does the same to the elements left over.
 #[inline(always)]
-fn sum<T: Lanes>(x: &[T], f: impl Fn(f64) -> f64) -> f64 {
+fn sum<T: Lanes, S: Simd>(s: S, x: &[T], f: impl Fn(S::f64s) -> S::f64s, g: impl Fn(f64) -> f64) -> f64 {
+    let lanes = f64::lanes::<S>();
     let mut total = 0.0;
     for piece in x.chunks(PIECE) {
-        let mut sums = [0.0; 32]; // 2
-        let (chunks, rest) = piece.as_chunks::<32>();
-        for chunk in chunks {
-            for i in 0..32 {
-                sums[i] += f(chunk[i].widen());
+        let mut sums = [f64::splat(s, 0.0); 4]; // 2
+        let fours = piece.chunks_exact(4 * lanes);
+        let rest = fours.remainder().iter().fold(0.0, |sum, x| sum + g(x.widen()));
+        for four in fours {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = f64::plus(s, *sum, f(T::load_wide(s, &four[i * lanes..][..lanes])));
             }
         }
-        for (sum, x) in sums.iter_mut().zip(rest) {
-            *sum += f(x.widen());
-        }
-        total += fold(&sums);
+        total += fold(s, sums) + rest;
     }
     total
 }
 
-/// The sum of accumulators, by halves.
 #[inline(always)]
-fn fold(sums: &[f64]) -> f64 {
-    let mut eight = [0.0; 8];
-    for chunk in sums.as_chunks::<8>().0 {
-        (0..8).for_each(|i| eight[i] += chunk[i]);
-    }
-    ((eight[0] + eight[4]) + (eight[1] + eight[5])) + ((eight[2] + eight[6]) + (eight[3] + eight[7]))
+fn fold<S: Simd>(s: S, [a, b, c, d]: [S::f64s; 4]) -> f64 {
+    f64::sum(s, f64::plus(s, f64::plus(s, a, b), f64::plus(s, c, d)))
 }
 
 /// Σg and Σg·(x − μ).
 #[inline(always)]
-fn sum_of_products<T: Lanes>(x: &[T], g: &[T], mean: f64) -> [f64; 2] {
+fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], mean: f64) -> [f64; 2] {
+    let lanes = f64::lanes::<S>();
     let mut totals = [0.0; 2];
     for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
-        let (mut plain, mut weighted) = ([0.0; 16], [0.0; 16]); // 2
-        let ((x, x_rest), (g, g_rest)) = (x.as_chunks::<16>(), g.as_chunks::<16>());
-        for (x, g) in x.iter().zip(g) {
-            for i in 0..16 {
-                plain[i] += g[i].widen();
-                weighted[i] += g[i].widen() * (x[i].widen() - mean);
+        let (mut plain, mut weighted) = ([f64::splat(s, 0.0); 4], [f64::splat(s, 0.0); 4]); // 2
+        let (x_fours, g_fours) = (x.chunks_exact(4 * lanes), g.chunks_exact(4 * lanes));
+        let rest = x_fours.remainder().iter().zip(g_fours.remainder());
+        let rest = rest
+            .fold([0.0; 2], |[plain, weighted], (x, g)| [plain + g.widen(), weighted + g.widen() * (x.widen() - mean)]);
+        for (x, g) in x_fours.zip(g_fours) {
+            for i in 0..4 {
+                let x = T::load_wide(s, &x[i * lanes..][..lanes]);
+                let g = T::load_wide(s, &g[i * lanes..][..lanes]);
+                plain[i] = f64::plus(s, plain[i], g);
+                weighted[i] = f64::multiply_add(s, g, f64::minus(s, x, f64::splat(s, mean)), weighted[i]);
             }
         }
-        for (i, (x, g)) in x_rest.iter().zip(g_rest).enumerate() {
-            plain[i] += g.widen();
-            weighted[i] += g.widen() * (x.widen() - mean);
-        }
-        totals[0] += fold(&plain);
-        totals[1] += fold(&weighted);
+        totals[0] += fold(s, plain) + rest[0];
+        totals[1] += fold(s, weighted) + rest[1];
     }
     totals
 }
@@ -203,7 +199,9 @@ enum Slope<T> {
 fn differentiate<T: Lanes>(x: &[T], g: &[T], dx: &mut [T], how: Slope<T>) {
     match how {
         Slope::Constant { factors } => {
-            dx.iter_mut().zip(g).for_each(|(dx, g)| *dx = (*g * factors.0) * factors.1);
+            for (dx, g) in dx.iter_mut().zip(g) {
+                *dx = (*g * factors.0) * factors.1;
+            }
         }
         Slope::Batch { centre, mean_g, projection, factors } => {
             for ((x, g), dx) in x.iter().zip(g).zip(dx) {
@@ -235,22 +233,32 @@ pub struct Input<'a, T> {
 impl<T: Lanes> Input<'_, T> {
     /// The sums of a pass over one plane.
     #[inline(always)]
-    fn sums_of_plane(&self, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
+    fn sums_of_plane<S: Simd>(&self, s: S, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
         let x = self.planes.plane(self.x, image, channel);
         match pass {
-            Pass::Sum => [sum(x, |x| x), 0.0],
-            Pass::Squares(mean) => [sum(x, |x| (x - mean) * (x - mean)), 0.0],
-            Pass::Products(g, mean) => sum_of_products(x, self.planes.plane(g, image, channel), mean),
+            Pass::Sum => [sum(s, x, |x| x, |x| x), 0.0],
+            Pass::Squares(mean) => {
+                let means = f64::splat(s, mean);
+                let square = |x| {
+                    let difference = f64::minus(s, x, means);
+                    f64::times(s, difference, difference)
+                };
+                [sum(s, x, square, |x| (x - mean) * (x - mean)), 0.0]
+            }
+            Pass::Products(g, mean) => sum_of_products(s, x, self.planes.plane(g, image, channel), mean),
         }
     }
 
     /// The sums of a pass over a channel's planes in `images`.
     #[inline(always)]
-    fn sums(&self, pass: Pass<'_, T>, images: Range<usize>, channel: usize) -> [f64; 2] {
-        images.fold([0.0; 2], |totals, image| {
-            let sums = self.sums_of_plane(pass, image, channel);
-            [totals[0] + sums[0], totals[1] + sums[1]]
-        })
+    fn sums<S: Simd>(&self, s: S, pass: Pass<'_, T>, images: Range<usize>, channel: usize) -> [f64; 2] {
+        // A loop, as all loops here: closures given to `fold` are not always compiled for the instruction set.
+        let mut totals = [0.0; 2];
+        for image in images {
+            let sums = self.sums_of_plane(s, pass, image, channel);
+            totals = [totals[0] + sums[0], totals[1] + sums[1]];
+        }
+        totals
     }
 
     /// The sums of a pass over each channel, its tasks shared out.
@@ -293,9 +301,9 @@ impl<T: Lanes> Kernel for Sums<'_, T> {
     type Output = [f64; 2];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> [f64; 2] {
+    fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
         counters::record(Counter::BatchNorm2d, Isa::of::<S>());
-        self.input.sums(self.pass, self.images, self.channel)
+        self.input.sums(s, self.pass, self.images, self.channel)
     }
 }
 
@@ -410,12 +418,12 @@ impl<T: Lanes> Kernel for Forward<'_, T> {
     type Output = Moments;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Moments {
+    fn with_simd<S: Simd>(self, s: S) -> Moments {
         counters::record(Counter::BatchNorm2d, Isa::of::<S>());
         let Self { input, affine, channel, blocks } = self;
         let (n, images) = (input.planes.values() as f64, 0..input.planes.images);
-        let mean = input.sums(Pass::Sum, images.clone(), channel)[0] / n;
-        let variance = input.sums(Pass::Squares(mean), images, channel)[0] / n;
+        let mean = input.sums(s, Pass::Sum, images.clone(), channel)[0] / n;
+        let variance = input.sums(s, Pass::Squares(mean), images, channel)[0] / n;
         let moments = Moments { mean, variance };
         let how = affine.normalisation(channel, moments);
         for (image, block) in blocks.into_iter().enumerate() {
@@ -488,10 +496,10 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
     type Output = [f64; 2];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> [f64; 2] {
+    fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
         counters::record(Counter::BatchNorm2d, Isa::of::<S>());
         let Self { backward: Backward { input, g, moments, .. }, channel, blocks } = self;
-        let sums = input.sums(Pass::Products(g, moments[channel].mean), 0..input.planes.images, channel);
+        let sums = input.sums(s, Pass::Products(g, moments[channel].mean), 0..input.planes.images, channel);
         let (sums, slope) = self.backward.slope(channel, sums);
         for (image, block) in blocks.into_iter().enumerate() {
             let (x, g) = (input.planes.plane(input.x, image, channel), input.planes.plane(g, image, channel));

@@ -13,7 +13,7 @@
 
 use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
-use crate::memory::aligned;
+use crate::memory::scratch;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 use std::marker::PhantomData;
@@ -31,8 +31,11 @@ const PANELS: usize = 4;
 /// together.
 const FEW_TILES: usize = 16;
 
-/// Elements of r packed at once for all tiles, about: 4 MiB of f32.
-const PACKED: usize = 1 << 20;
+/// The most rows of a micro-tile.
+const MOST_ROWS: usize = 12;
+
+/// Bytes of r packed at once for all tiles, about: 4 MiB.
+const PACKED: usize = 1 << 22;
 
 /// A matrix in memory, and the distance between its rows (or columns).
 #[derive(Clone, Copy)]
@@ -56,7 +59,8 @@ pub fn product<T: Lanes>(
     let tiles = tiles(c, columns, (height, panels * span)); // 5
     threads::for_each(threads, tiles.into_iter(), |tile| {
         let r = Factor::AsItLies { elements: r, step: columns, column: tile.column };
-        simd::run(isa, Multiply { a, first: tile.row, r, depth, span, output: Output::Plain(tile) });
+        let (first, output) = (tile.row, Output::Plain(tile));
+        Multiply { a, first, r, depth, span, output, memory: &mut [] }.run(isa);
     });
 }
 
@@ -69,19 +73,20 @@ pub fn forward<T: Lanes>(
 ) {
     let rows = y.len() / columns.max(1);
     let span = simd::run(isa, Span { width: rows, element: PhantomData::<T> });
-    let band = (PACKED / depth.max(1) / span.max(1)).max(1) * span;
-    let mut memory = Vec::new();
+    let band = (PACKED / size_of::<T>() / depth.max(1) / span.max(1)).max(1) * span;
     for (i, y) in y.chunks_mut((band * columns).max(1)).enumerate() {
         let rows = y.len() / columns;
-        let packed = aligned(&mut memory, rows.next_multiple_of(span) * depth);
-        pack((isa, threads), &x[i * band * depth..][..rows * depth], (depth, span), packed); // 3
-        let packed = &*packed;
-        let (height, panels) = tile_size(columns, rows.div_ceil(span));
-        let tiles = tiles(y, columns, (panels * span, height)); // 5
-        threads::for_each(threads, tiles.into_iter(), |tile| {
-            let r = Factor::Packed(&packed[tile.row * depth..]);
-            let a = Matrix::Rows(w, depth);
-            simd::run(isa, Multiply { a, first: tile.column, r, depth, span, output: Output::Turned(tile, bias) }); // 4
+        scratch(rows.next_multiple_of(span) * depth, |packed| {
+            pack((isa, threads), &x[i * band * depth..][..rows * depth], (depth, span), packed); // 3
+            let packed = &*packed;
+            let (height, panels) = tile_size(columns, rows.div_ceil(span));
+            let tiles = tiles(y, columns, (panels * span, height)); // 5
+            threads::for_each(threads, tiles.into_iter(), |tile| {
+                let r = Factor::Packed(&packed[tile.row * depth..]);
+                let (a, first) = (Matrix::Rows(w, depth), tile.column);
+                let output = Output::Turned(tile, bias); // 4
+                Multiply { a, first, r, depth, span, output, memory: &mut [] }.run(isa);
+            });
         });
     }
 }
@@ -145,7 +150,6 @@ impl<T: Lanes> Kernel for Pack<'_, T> {
         const SIDE: usize = 16;
         let Self { x, depth, first, span, part } = self;
         let (rows, columns) = (x.len() / depth, part.len() / span);
-        part.fill(T::ZERO);
         for j in (0..columns).step_by(SIDE) {
             for i in (0..rows).step_by(SIDE) {
                 for j in j..columns.min(j + SIDE) {
@@ -192,6 +196,17 @@ struct Multiply<'a, T> {
     depth: usize,
     span: usize,
     output: Output<'a, T>,
+    memory: &'a mut [T],
+}
+
+impl<T: Lanes> Multiply<'_, T> {
+    /// Runs it, with the memory that it needs.
+    fn run(self, isa: Isa) {
+        let (height, width) = self.output.size();
+        let (padded, panels) = (height + MOST_ROWS, width.div_ceil(self.span));
+        let len = DEPTH * self.span + padded * self.span * panels + DEPTH * padded;
+        scratch(len, |memory| simd::run(isa, Multiply { memory, ..self }));
+    }
 }
 
 impl<T: Lanes> Kernel for Multiply<'_, T> {
@@ -215,13 +230,14 @@ impl<T: Lanes> Multiply<'_, T> {
     /// The tile, by micro-tiles of M rows and V registers.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(self, s: S) {
-        let Self { a, first, r, depth, span, output } = self;
+        let Self { a, first, r, depth, span, output, memory } = self;
         let (height, width) = output.size();
         let (padded, panels) = (height.next_multiple_of(M), width.div_ceil(span));
-        let mut memory = Vec::new();
-        let memory = aligned(&mut memory, DEPTH * span + padded * span * panels + DEPTH * padded);
         let (copied_r, memory) = memory.split_at_mut(DEPTH * span);
         let (sums, copied_a) = memory.split_at_mut(padded * span * panels);
+        if depth == 0 {
+            sums.fill(T::ZERO);
+        }
         for from in (0..depth).step_by(DEPTH) {
             let count = DEPTH.min(depth - from);
             if let Matrix::Columns(elements, step) = a {
@@ -297,7 +313,7 @@ fn micro_tile<T: Lanes, S: Simd, const M: usize, const V: usize>(
         for m in 0..M {
             let a = T::splat(s, a[m]);
             for v in 0..V {
-                sums[m][v] = T::mul_add(s, a, row[v], sums[m][v]);
+                sums[m][v] = T::multiply_add(s, a, row[v], sums[m][v]);
             }
         }
     }

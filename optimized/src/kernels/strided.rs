@@ -135,9 +135,21 @@ impl<'a, T: Lanes> Run<'a, T> {
 #[inline(always)]
 fn differences<T: Lanes>(buffer: &mut [T], x: Run<'_, T>, t: Run<'_, T>) {
     match (x, t) {
-        (Run::Each(x), Run::Each(t)) => buffer.iter_mut().zip(x.iter().zip(t)).for_each(|(d, (&x, &t))| *d = x - t),
-        (Run::Each(x), Run::All(t)) => buffer.iter_mut().zip(x).for_each(|(d, &x)| *d = x - t),
-        (Run::All(x), Run::Each(t)) => buffer.iter_mut().zip(t).for_each(|(d, &t)| *d = x - t),
+        (Run::Each(x), Run::Each(t)) => {
+            for (d, (&x, &t)) in buffer.iter_mut().zip(x.iter().zip(t)) {
+                *d = x - t;
+            }
+        }
+        (Run::Each(x), Run::All(t)) => {
+            for (d, &x) in buffer.iter_mut().zip(x) {
+                *d = x - t;
+            }
+        }
+        (Run::All(x), Run::Each(t)) => {
+            for (d, &t) in buffer.iter_mut().zip(t) {
+                *d = x - t;
+            }
+        }
         (Run::All(x), Run::All(t)) => buffer.fill(x - t),
     }
 }
@@ -330,9 +342,21 @@ impl<T: Lanes> Kernel for Gradients<'_, T> {
         let steps = self.work.broadcast.run.steps;
         self.work.for_each_buffer(|buffer, range, starts| {
             match self.slope.part(range.start, range.len()) {
-                Slope::Each(g) => buffer.iter_mut().zip(g).for_each(|(v, &g)| *v = T::TWO * *v * g),
-                Slope::All(factor) => buffer.iter_mut().for_each(|v| *v = factor * *v),
-                Slope::Literal { g, n } => buffer.iter_mut().for_each(|v| *v = T::TWO * *v * g / n),
+                Slope::Each(g) => {
+                    for (v, &g) in buffer.iter_mut().zip(g) {
+                        *v = T::TWO * *v * g;
+                    }
+                }
+                Slope::All(factor) => {
+                    for v in &mut *buffer {
+                        *v = factor * *v;
+                    }
+                }
+                Slope::Literal { g, n } => {
+                    for v in &mut *buffer {
+                        *v = T::TWO * *v * g / n;
+                    }
+                }
             }
             let part = range.start - start..range.end - start;
             for ((sink, at), step) in self.sinks.iter_mut().zip(starts).zip(steps) {

@@ -82,17 +82,17 @@ impl Exp for f64 {
 #[inline(always)]
 pub(crate) fn exp_in_range<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     let constant = |c| T::splat(s, c);
-    let shifted = T::mul_add(s, x, constant(T::LOG2_E), constant(T::ROUNDING)); // 1
+    let shifted = T::multiply_add(s, x, constant(T::LOG2_E), constant(T::ROUNDING)); // 1
     let n = T::minus(s, shifted, constant(T::ROUNDING));
-    let coarse = T::mul_add(s, n, constant(-T::LN_2_HIGH), x); // 2: exact
+    let coarse = T::multiply_add(s, n, constant(-T::LN_2_HIGH), x); // 2: exact
     let fine = T::times(s, n, constant(T::LN_2_LOW));
     let r = T::minus(s, coarse, fine);
     let dropped = T::minus(s, T::minus(s, coarse, r), fine);
     let mut p = constant(T::COEFFICIENTS[0]);
     for &coefficient in &T::COEFFICIENTS[1..] {
-        p = T::mul_add(s, p, r, constant(coefficient));
+        p = T::multiply_add(s, p, r, constant(coefficient));
     }
-    let tail = T::mul_add(s, T::times(s, r, r), p, dropped);
+    let tail = T::multiply_add(s, T::times(s, r, r), p, dropped);
     let sum = T::plus(s, constant(T::ONE), r); // 3
     let tail = T::plus(s, T::minus(s, r, T::minus(s, sum, constant(T::ONE))), tail);
     let (a, b) = T::powers_of_two(s, shifted); // 4

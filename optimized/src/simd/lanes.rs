@@ -21,6 +21,7 @@ pub trait Lanes:
     + Mul<Output = Self>
     + Div<Output = Self>
     + AddAssign
+    + bytemuck::Pod
     + 'static
 {
     /// As many elements as a register of the instruction set holds.
@@ -54,7 +55,12 @@ pub trait Lanes:
     fn times<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     fn over<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// a·b + c: rounded once where the instruction set has a fused multiply-add, twice where it has not.
-    fn mul_add<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>, c: Self::Register<S>) -> Self::Register<S>;
+    fn multiply_add<S: Simd>(
+        s: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
     /// `then` in the lanes of the pair (a, b) where a < b (so not where either is NaN), `otherwise` in the others.
     fn where_less<S: Simd>(
         s: S,
@@ -71,6 +77,9 @@ pub trait Lanes:
     ) -> Self::Register<S>;
     /// The sum of all lanes.
     fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
+
+    /// A register of f64, of as many elements.
+    fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
 
     /// 1.5 times the power of two whose neighbours lie 1 apart: x + `ROUNDING` − `ROUNDING` is x, rounded to an integer.
     const ROUNDING: Self;
@@ -144,7 +153,7 @@ impl Lanes for f32 {
         s.div_f32s(a, b)
     }
     #[inline(always)]
-    fn mul_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    fn multiply_add<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
         s.mul_add_e_f32s(a, b, c)
     }
     #[inline(always)]
@@ -158,6 +167,14 @@ impl Lanes for f32 {
     #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f32s) -> Self {
         s.reduce_sum_f32s(x)
+    }
+    #[inline(always)]
+    fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {
+        let mut wide = s.splat_f64s(0.0);
+        // pulp cannot convert; the compiler makes one conversion of these.
+        let lanes = bytemuck::cast_slice_mut::<_, f64>(slice::from_mut(&mut wide));
+        lanes.iter_mut().zip(elements).for_each(|(wide, x)| *wide = x.widen());
+        wide
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f32s) -> (S::f32s, S::f32s) {
@@ -236,7 +253,7 @@ impl Lanes for f64 {
         s.div_f64s(a, b)
     }
     #[inline(always)]
-    fn mul_add<S: Simd>(s: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
+    fn multiply_add<S: Simd>(s: S, a: S::f64s, b: S::f64s, c: S::f64s) -> S::f64s {
         s.mul_add_e_f64s(a, b, c)
     }
     #[inline(always)]
@@ -250,6 +267,14 @@ impl Lanes for f64 {
     #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f64s) -> Self {
         s.reduce_sum_f64s(x)
+    }
+    #[inline(always)]
+    fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {
+        let mut wide = s.splat_f64s(0.0);
+        // pulp cannot convert; the compiler makes one conversion of these.
+        let lanes = bytemuck::cast_slice_mut::<_, f64>(slice::from_mut(&mut wide));
+        lanes.iter_mut().zip(elements).for_each(|(wide, x)| *wide = x.widen());
+        wide
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f64s) -> (S::f64s, S::f64s) {

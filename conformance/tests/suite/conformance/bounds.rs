@@ -95,7 +95,7 @@ fn sums_of_products_stay_within_their_bounds() {
         let (a, b) = (terms(n, trial % 4, &mut rng), terms(n, trial / 4 % 4, &mut rng));
         let number = |&x: &f32| Bounded::<false>::exact(f64::from(x));
         let dot_product = || Real::sum(a.iter().zip(&b).map(|(a, b)| number(a) * number(b))).closed();
-        let (bounded, _) = under(DType::F32, Declaration::literal(), dot_product);
+        let (bounded, _) = under(DType::F32, Declaration::LITERAL, dot_product);
         exact += usize::from(bounded.bound() == 0.0);
         for way in 0..20 {
             let computed = f64::from(dot(&a, &b, way, &mut rng));
@@ -127,7 +127,7 @@ fn functions_stay_within_their_bounds() {
     for _ in 0..20_000 {
         let (x, y): (f32, f32) = (StandardNormal.sample(&mut rng), StandardNormal.sample(&mut rng));
         let number = |x: f32| Bounded::<false>::exact(f64::from(x));
-        let (bounded, _) = under(DType::F32, Declaration::literal(), || chain(number(x), number(y)).closed());
+        let (bounded, _) = under(DType::F32, Declaration::LITERAL, || chain(number(x), number(y)).closed());
         let error = (f64::from(chain(x, y)) - bounded.value()).abs();
         assert!(error <= bounded.bound(), "x = {x:e}, y = {y:e}: {error:e} > {:e}", bounded.bound());
         largest = largest.max(error / bounded.bound());
@@ -140,7 +140,7 @@ fn functions_stay_within_their_bounds() {
 fn centring_stays_within_its_bounds() {
     let mut rng = SmallRng::seed_from_u64(super::seed());
     for centring in [Centring::Once, Centring::Split, Centring::Products] {
-        let declaration = Declaration { centring, ..Declaration::literal() };
+        let declaration = Declaration { centring, ..Declaration::LITERAL };
         let mut largest = 0.0_f64;
         for trial in 0..50_000 {
             let scale = 10_f64.powi(trial % 8);
@@ -173,7 +173,7 @@ fn centring_stays_within_its_bounds() {
 #[test]
 fn close_comparisons_admit_both_branches() {
     let run = |x: f64| {
-        under(DType::F32, Declaration::literal(), || {
+        under(DType::F32, Declaration::LITERAL, || {
             let rounded = Bounded::<false>::from_f64(0.1) + Bounded::from_f64(x);
             let condition = rounded.less(Bounded::from_f64(0.1));
             (condition, Bounded::<false>::select(condition, Bounded::exact(1.0), Bounded::exact(5.0)))
@@ -190,13 +190,13 @@ fn close_comparisons_admit_both_branches() {
 #[test]
 fn overflow_is_known_or_unknown() {
     let sum = |terms: &[f64]| {
-        under(DType::F32, Declaration::literal(), || {
+        under(DType::F32, Declaration::LITERAL, || {
             Real::sum(terms.iter().map(|&x| Bounded::<false>::exact(x))).closed()
         })
         .0
     };
     let product =
-        |x: f64, y: f64| under(DType::F32, Declaration::literal(), || Bounded::<false>::exact(x) * Bounded::exact(y)).0;
+        |x: f64, y: f64| under(DType::F32, Declaration::LITERAL, || Bounded::<false>::exact(x) * Bounded::exact(y)).0;
     assert_eq!(sum(&[3e38, 3e38, -3e38, -3e38]).bound(), f64::INFINITY);
     assert_eq!((product(1e30, -1e30).value(), product(1e30, -1e30).bound()), (f64::NEG_INFINITY, 0.0));
     assert_eq!((sum(&[f64::INFINITY, 1.0]).value(), sum(&[f64::INFINITY, 1.0]).bound()), (f64::INFINITY, 0.0));

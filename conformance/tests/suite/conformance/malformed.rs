@@ -195,9 +195,24 @@ fn missing_and_superfluous_state_is_an_error() {
     let bias: (Group, &str, &[usize]) = (Group::State, "bias", &[4]);
     let options = json!({"in_features": 3, "out_features": 4});
     let without = json!({"in_features": 3, "out_features": 4, "bias": false});
-    let wrong = [
+    let missing = [
         case("Linear", options.clone(), &[input, weight]),
         case("Linear", options.clone(), &[input, bias]),
+        case("Linear", options.clone(), &[input]),
+    ];
+    for case in &missing {
+        // What is missing is never itself the refusal that a case expects: the layer is initialised, and computes.
+        assert!(
+            conclusions(case, u64::MAX).iter().all(|c| matches!(c, Conclusion::Failed(_))),
+            "{:?}",
+            case.tensors.keys()
+        );
+        let mut expecting_values = case.clone();
+        expecting_values.expect = Expect::Values;
+        let refused = |c: &Conclusion| matches!(c, Conclusion::Failed(reason) if reason.contains("is missing"));
+        assert!(conclusions(&expecting_values, u64::MAX).iter().all(refused), "{:?}", case.tensors.keys());
+    }
+    let wrong = [
         case("Linear", without, &[input, weight, bias]),
         case("Linear", options.clone(), &[input, weight, bias, (Group::State, "gain", &[4])]),
         case("Linear", options.clone(), &[input, weight, bias, (Group::In, "target", &[4])]),

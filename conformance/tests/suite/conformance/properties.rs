@@ -1,8 +1,8 @@
 //! Random cases: optimized, every algorithm at every instruction set and number of threads, against the reference's bounds.
 
 use conformance::{
-    Case, CaseFile, Conclusion, DType, Implementation, Limits, Optimized, Reference, Selection, generator, generators,
-    replay,
+    Case, CaseFile, Conclusion, DType, Implementation, Limits, Optimized, Reference, Selection, Trial, generator,
+    generators,
 };
 use proptest::test_runner::{TestCaseError, TestError};
 
@@ -20,8 +20,9 @@ fn check(layer: &str, implementation: &dyn Implementation, dtype: DType) {
     let compared = std::cell::Cell::new(0);
     let last = std::cell::RefCell::new(String::new());
     let outcome = runner.run(&strategy, |case| {
+        let trial = Trial::new(&case, "none");
         for variant in implementation.variants(&case, &selection) {
-            let verdict = replay(&case, "none", implementation, &variant, &Limits::default());
+            let verdict = trial.replay(implementation, &variant, &Limits::default());
             match verdict.conclusion {
                 // Bounds that say little are no fault of the implementation: the recorded cases watch them.
                 Conclusion::Passed | Conclusion::Mistrusted(_) | Conclusion::NotApplicable(_) => {}

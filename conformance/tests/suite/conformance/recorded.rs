@@ -1,13 +1,14 @@
 //! What PyTorch 2.15 recorded.
 
-use conformance::{DType, Expect, Implementation, Limits, Optimized, Reference, Selection, fixtures, replay};
+use conformance::{DType, Expect, Implementation, Limits, Optimized, Reference, Selection, Trial, fixtures};
 
 fn check(layer: &str, implementation: &dyn Implementation, dtype: DType, selection: &Selection) {
     let file = fixtures::file(layer).expect("the layer has recorded cases");
     let (mut runs, mut compared) = (0, 0);
     for case in file.cases.iter().filter(|case| case.compute_type().unwrap_or(dtype) == dtype) {
+        let trial = Trial::new(case, &file.generator);
         for variant in implementation.variants(case, selection) {
-            let verdict = replay(case, &file.generator, implementation, &variant, &Limits::default());
+            let verdict = trial.replay(implementation, &variant, &Limits::default());
             if matches!(verdict.conclusion, conformance::Conclusion::NotApplicable(_)) {
                 continue;
             }
