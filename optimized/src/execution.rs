@@ -109,7 +109,7 @@ impl Execution {
 
 /// The names of a layer's algorithms, by its torch.nn class name; none for a layer that is not here.
 ///
-/// Their order is that of general preference; a layer's `choices` has them in the order of preference for a problem.
+/// Their order is that of preference for large problems; a layer's `choices` has them in that for a given one.
 ///
 /// ```
 /// assert_eq!(optimized::algorithms("Linear"), ["packed", "gemm", "dot"]);

@@ -139,6 +139,9 @@ impl<T: Lanes> Output<'_, T> {
 /// A cache line, so that registers of any instruction set are loaded from it fastest.
 type Line = [u64; 8];
 
+/// Buffers of more bytes are not kept: 8 MiB, twice what kernels commonly ask for.
+const KEPT: usize = 1 << 23;
+
 thread_local! {
     /// Buffers that are not in use.
     static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
@@ -157,7 +160,7 @@ pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let offset = elements.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
     let result = work(&mut elements[offset..][..len]);
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < 2 {
+        if spare.len() < 2 && lines.len() * LINE <= KEPT {
             spare.push(lines);
         }
     });

@@ -20,7 +20,7 @@ pub fn sums<T: Lanes>((isa, threads): (Isa, Threads), matrix: &[T], sums: &mut [
         return;
     }
     let rows = matrix.len() / columns;
-    let width = (TASK / rows.max(1)).next_multiple_of(64);
+    let width = (TASK / rows.max(1)).max(1).next_multiple_of(64);
     threads::for_each(threads, sums.chunks_mut(width).enumerate(), |(band, sums)| {
         simd::run(isa, Sums { matrix, columns, first: band * width, sums });
     });
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn small_integers_are_summed_exactly() {
         for isa in Isa::available() {
-            for (rows, columns) in [(0, 3), (1, 1), (300, 70), (7, 129)] {
+            for (rows, columns) in [(0, 3), (1, 1), (300, 70), (7, 129), (70_000, 3)] {
                 let matrix: Vec<f32> = (0..rows * columns).map(|i| (i % 13) as f32 - 6.0).collect();
                 let mut got = vec![f32::NAN; columns];
                 sums((isa, Threads::ONE), &matrix, &mut got);

@@ -4,7 +4,8 @@
 //! depart from it:
 //! 1. forward: several rows of w at once against a register of x, each product with an accumulator of its own, so that x is
 //!    loaded once for all of them, and no sum waits for the one before;
-//! 2. backward: a block of r's columns stays in registers while k runs, so that c is written once;
+//! 2. backward: four rows of c by a few registers stay in registers while k runs, so that c is written once, and r is loaded
+//!    once for four rows;
 //! 3. threads take tiles of the output that its shape decides on.
 
 use super::tiles::{Tile, tiles};
@@ -18,7 +19,7 @@ const TASK: usize = 1 << 18;
 /// The tiles of a product of `columns` columns, each element of which takes `depth` multiply-adds.
 fn tile_size(rows: usize, columns: usize, depth: usize) -> (usize, usize) {
     let height = rows.clamp(1, 64);
-    let width = TASK / (depth.max(1) * height);
+    let width = (TASK / depth.max(1) / height).max(1);
     (height, width.next_multiple_of(64).min(columns.max(1)))
 }
 
@@ -57,7 +58,9 @@ impl<T: Lanes> Kernel for Dots<'_, T> {
         for (b, y) in tile.rows.iter_mut().enumerate() {
             for o in (0..eights).step_by(8) {
                 let products = products::<T, S, 8>(s, x_row(b), std::array::from_fn(|i| w_row(o + i))); // 1
-                (0..8).for_each(|i| y[o + i] = bias(o + i, products[i]));
+                for i in 0..8 {
+                    y[o + i] = bias(o + i, products[i]);
+                }
             }
             for o in eights..width {
                 let [product] = products::<T, S, 1>(s, x_row(b), [w_row(o)]);
@@ -71,20 +74,27 @@ impl<T: Lanes> Kernel for Dots<'_, T> {
 #[inline(always)]
 fn products<T: Lanes, S: Simd, const N: usize>(s: S, x: &[T], w: [&[T]; N]) -> [T; N] {
     let (x, x_tail) = T::registers::<S>(x);
-    let split = w.map(|w| T::registers::<S>(w));
+    let mut rows = [(x, x_tail); N];
+    for (row, w) in rows.iter_mut().zip(w) {
+        *row = T::registers::<S>(w);
+    }
     let mut sums = [T::splat(s, T::ZERO); N];
     for (i, &x) in x.iter().enumerate() {
-        for (sum, w) in sums.iter_mut().zip(&split) {
-            *sum = T::multiply_add(s, x, w.0[i], *sum);
+        for n in 0..N {
+            sums[n] = T::multiply_add(s, x, rows[n].0[i], sums[n]);
         }
     }
     if !x_tail.is_empty() {
         let x = T::load_partial(s, x_tail);
-        for (sum, w) in sums.iter_mut().zip(&split) {
-            *sum = T::multiply_add(s, x, T::load_partial(s, w.1), *sum);
+        for n in 0..N {
+            sums[n] = T::multiply_add(s, x, T::load_partial(s, rows[n].1), sums[n]);
         }
     }
-    sums.map(|sum| T::sum(s, sum))
+    let mut products = [T::ZERO; N];
+    for n in 0..N {
+        products[n] = T::sum(s, sums[n]);
+    }
+    products
 }
 
 /// A left factor read element by element: a(m, k) = elements[m·steps.0 + k·steps.1].
@@ -92,6 +102,13 @@ fn products<T: Lanes, S: Simd, const N: usize>(s: S, x: &[T], w: [&[T]; N]) -> [
 pub struct Left<'a, T> {
     pub elements: &'a [T],
     pub steps: (usize, usize),
+}
+
+impl<T: Lanes> Left<'_, T> {
+    #[inline(always)]
+    fn at(&self, m: usize, k: usize) -> T {
+        self.elements[m * self.steps.0 + k * self.steps.1]
+    }
 }
 
 /// `c = a·r`, for rows of `columns` elements in r and c, `depth` of them in r.
@@ -120,50 +137,87 @@ impl<T: Lanes> Kernel for Product<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::LinearDot, Isa::of::<S>());
-        let Self { a, r, depth, columns, mut tile } = self;
-        let (row, column, width) = (tile.row, tile.column, tile.width());
-        let block = 8 * T::lanes::<S>();
-        let single = T::lanes::<S>();
-        for (m, c) in tile.rows.iter_mut().enumerate() {
-            let a = |k: usize| a.elements[(row + m) * a.steps.0 + k * a.steps.1];
-            let r = |k: usize, from: usize, len: usize| &r[k * columns + column + from..][..len];
-            let mut at = 0;
-            while at + block <= width {
-                accumulate::<T, S, 8>(s, depth, a, |k| r(k, at, block), &mut c[at..at + block]); // 2
-                at += block;
-            }
-            while at + single <= width {
-                accumulate::<T, S, 1>(s, depth, a, |k| r(k, at, single), &mut c[at..at + single]);
-                at += single;
-            }
-            if at < width {
-                let mut sum = T::splat(s, T::ZERO);
-                for k in 0..depth {
-                    sum = T::multiply_add(s, T::splat(s, a(k)), T::load_partial(s, r(k, at, width - at)), sum);
-                }
-                T::store_partial(s, &mut c[at..], sum);
-            }
+        let Self { a, r, depth, columns, tile } = self;
+        let Tile { row, column, mut rows } = tile;
+        let r = Right { elements: r, columns, first: column, depth };
+        let at = |m: usize| Left { elements: &a.elements[((row + m) * a.steps.0).min(a.elements.len())..], ..a };
+        let (fours, rest) = rows.as_chunks_mut::<4>();
+        let whole = 4 * fours.len();
+        for (i, c) in fours.iter_mut().enumerate() {
+            r.rows::<S, 4>(s, at(4 * i), c);
+        }
+        for (i, c) in rest.iter_mut().enumerate() {
+            r.rows::<S, 1>(s, at(whole + i), std::array::from_mut(c));
         }
     }
 }
 
-/// `c = Σ_k a(k)·r(k)`, for N registers.
-#[inline(always)]
-fn accumulate<'a, T: Lanes, S: Simd, const N: usize>(
-    s: S,
+/// Some columns of r.
+#[derive(Clone, Copy)]
+struct Right<'a, T> {
+    elements: &'a [T],
+    columns: usize,
+    first: usize,
     depth: usize,
-    a: impl Fn(usize) -> T,
-    r: impl Fn(usize) -> &'a [T],
-    c: &mut [T],
-) {
-    let mut sums = [T::splat(s, T::ZERO); N];
-    for k in 0..depth {
-        let factor = T::splat(s, a(k));
-        let (registers, _) = T::registers::<S>(r(k));
-        for (sum, &r) in sums.iter_mut().zip(registers) {
-            *sum = T::multiply_add(s, factor, r, *sum);
+}
+
+impl<T: Lanes> Right<'_, T> {
+    /// M rows of c, from as many of a.
+    #[inline(always)]
+    fn rows<S: Simd, const M: usize>(self, s: S, a: Left<'_, T>, c: &mut [&mut [T]; M]) {
+        let width = c[0].len();
+        let single = T::lanes::<S>();
+        let mut at = 0;
+        while at + 4 * single <= width {
+            self.registers::<S, M, 4>(s, a, c, at); // 2
+            at += 4 * single;
+        }
+        while at + single <= width {
+            self.registers::<S, M, 1>(s, a, c, at);
+            at += single;
+        }
+        if at < width {
+            let mut sums = [T::splat(s, T::ZERO); M];
+            for k in 0..self.depth {
+                let r = T::load_partial(s, self.part(k, at, width - at));
+                for (m, sum) in sums.iter_mut().enumerate() {
+                    *sum = T::multiply_add(s, T::splat(s, a.at(m, k)), r, *sum);
+                }
+            }
+            for m in 0..M {
+                T::store_partial(s, &mut c[m][at..], sums[m]);
+            }
         }
     }
-    let (registers, _) = T::registers_mut::<S>(c);
-    registers.iter_mut().zip(sums).for_each(|(c, sum)| *c = sum);
+
+    /// M rows and N registers of c.
+    #[inline(always)]
+    fn registers<S: Simd, const M: usize, const N: usize>(
+        self,
+        s: S,
+        a: Left<'_, T>,
+        c: &mut [&mut [T]; M],
+        at: usize,
+    ) {
+        let len = N * T::lanes::<S>();
+        let mut sums = [[T::splat(s, T::ZERO); N]; M];
+        for k in 0..self.depth {
+            let r = &T::registers::<S>(self.part(k, at, len)).0[..N];
+            for (m, sums) in sums.iter_mut().enumerate() {
+                let a = T::splat(s, a.at(m, k));
+                for (sum, &r) in sums.iter_mut().zip(r) {
+                    *sum = T::multiply_add(s, a, r, *sum);
+                }
+            }
+        }
+        for m in 0..M {
+            let (c, _) = T::registers_mut::<S>(&mut c[m][at..at + len]);
+            c[..N].copy_from_slice(&sums[m]);
+        }
+    }
+
+    #[inline(always)]
+    fn part(&self, k: usize, from: usize, len: usize) -> &[T] {
+        &self.elements[k * self.columns + self.first + from..][..len]
+    }
 }

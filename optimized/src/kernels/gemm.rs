@@ -8,6 +8,7 @@
 
 use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
+use crate::memory::scratch;
 use crate::simd::{Isa, Lanes};
 use crate::threads::{self, Threads};
 use faer::linalg::matmul::matmul;
@@ -50,11 +51,12 @@ pub fn forward<T: Gemm>(
         let (height, width) = (tile.rows.len(), tile.width());
         let x = &x[tile.row * depth..][..height * depth];
         let w = &w[tile.column * depth..][..width * depth];
-        let mut product = vec![T::ZERO; height * width];
-        let turned = MatMut::from_column_major_slice_mut(&mut product, height, width);
-        let w = MatRef::from_column_major_slice(w, depth, width);
-        T::multiply(turned, MatRef::from_row_major_slice(x, height, depth), w); // 2
-        turn_over(&product, bias, tile);
+        scratch(height * width, |product| {
+            let turned = MatMut::from_column_major_slice_mut(&mut *product, height, width);
+            let w = MatRef::from_column_major_slice(w, depth, width);
+            T::multiply(turned, MatRef::from_row_major_slice(x, height, depth), w); // 2
+            turn_over(product, bias, tile);
+        });
     });
 }
 

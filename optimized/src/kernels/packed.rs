@@ -27,8 +27,7 @@ const ROWS: usize = 192;
 /// Panels of a tile.
 const PANELS: usize = 4;
 
-/// Where larger ones would be fewer than so many, tiles are of a quarter of the rows and one panel, so that threads end
-/// together.
+/// Fewer tiles than this are made smaller.
 const FEW_TILES: usize = 16;
 
 /// The most rows of a micro-tile.
@@ -55,7 +54,7 @@ pub fn product<T: Lanes>(
     (c, columns): (&mut [T], usize),
 ) {
     let span = simd::run(isa, Span { width: columns, element: PhantomData::<T> });
-    let (height, panels) = tile_size(c.len() / columns.max(1), columns.div_ceil(span.max(1)));
+    let (height, panels) = tile_size(c.len() / columns.max(1), columns.div_ceil(span), ROWS);
     let tiles = tiles(c, columns, (height, panels * span)); // 5
     threads::for_each(threads, tiles.into_iter(), |tile| {
         let r = Factor::AsItLies { elements: r, step: columns, column: tile.column };
@@ -73,13 +72,13 @@ pub fn forward<T: Lanes>(
 ) {
     let rows = y.len() / columns.max(1);
     let span = simd::run(isa, Span { width: rows, element: PhantomData::<T> });
-    let band = (PACKED / size_of::<T>() / depth.max(1) / span.max(1)).max(1) * span;
+    let band = (PACKED / size_of::<T>() / depth.max(1) / span).max(1) * span;
     for (i, y) in y.chunks_mut((band * columns).max(1)).enumerate() {
         let rows = y.len() / columns;
         scratch(rows.next_multiple_of(span) * depth, |packed| {
             pack((isa, threads), &x[i * band * depth..][..rows * depth], (depth, span), packed); // 3
             let packed = &*packed;
-            let (height, panels) = tile_size(columns, rows.div_ceil(span));
+            let (height, panels) = tile_size(columns, rows.div_ceil(span), ROWS / 4);
             let tiles = tiles(y, columns, (panels * span, height)); // 5
             threads::for_each(threads, tiles.into_iter(), |tile| {
                 let r = Factor::Packed(&packed[tile.row * depth..]);
@@ -91,10 +90,11 @@ pub fn forward<T: Lanes>(
     }
 }
 
-/// Rows of a, and panels of r, of a tile of their product.
-fn tile_size(rows: usize, panels: usize) -> (usize, usize) {
-    let large = rows.div_ceil(ROWS) * panels.div_ceil(PANELS);
-    if large < FEW_TILES { (ROWS / 4, 1) } else { (ROWS, PANELS) }
+/// Rows of a, and panels of r, of a tile of their product; `few` rows and one panel, where that makes too few tiles for threads
+/// to end together.
+fn tile_size(rows: usize, panels: usize, few: usize) -> (usize, usize) {
+    let tiles = rows.div_ceil(ROWS) * panels.div_ceil(PANELS);
+    if tiles < FEW_TILES { (few, 1) } else { (ROWS, PANELS) }
 }
 
 /// The width of the panels of a factor of so many columns: as many registers as leave room for six times as many, and for
@@ -230,7 +230,7 @@ impl<T: Lanes> Multiply<'_, T> {
     /// The tile, by micro-tiles of M rows and V registers.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(self, s: S) {
-        let Self { a, first, r, depth, span, output, memory } = self;
+        let Self { a, first, r, depth, span, mut output, memory } = self;
         let (height, width) = output.size();
         let (padded, panels) = (height.next_multiple_of(M), width.div_ceil(span));
         let (copied_r, memory) = memory.split_at_mut(DEPTH * span);
@@ -249,8 +249,9 @@ impl<T: Lanes> Multiply<'_, T> {
                     Factor::AsItLies { elements, step, column } => {
                         let width = span.min(width - panel * span);
                         let from = &elements[from * step + column + panel * span..];
-                        for (row, from) in copied_r.chunks_exact_mut(span).zip(from.chunks(step)).take(count) {
-                            row[..width].copy_from_slice(&from[..width]); // 2
+                        let rows = copied_r.chunks_exact_mut(span).zip(from.chunks(step)).take(count);
+                        for (row, from) in rows {
+                            copy_row::<T, S, V>(s, row, &from[..width]); // 2
                         }
                         &copied_r[..count * span]
                     }
@@ -270,15 +271,40 @@ impl<T: Lanes> Multiply<'_, T> {
                             micro_tile(s, rows, |k| a[k])
                         }
                     };
-                    for (sums, products) in sums.iter_mut().zip(products) {
-                        for (sum, product) in sums.iter_mut().zip(products) {
-                            *sum = if from == 0 { product } else { T::plus(s, *sum, product) };
+                    for (m, (sums, mut products)) in sums.iter_mut().zip(products).enumerate() {
+                        if from > 0 {
+                            for (sum, product) in sums.iter().zip(&mut products) {
+                                *product = T::plus(s, *sum, *product);
+                            }
+                        }
+                        // The last sums of whole panels go straight to where they belong.
+                        match &mut output {
+                            Output::Plain(tile) if from + count == depth && (panel + 1) * span <= width => {
+                                if let Some(row) = tile.rows.get_mut(i * M + m) {
+                                    let (row, _) = T::registers_mut::<S>(&mut row[panel * span..][..span]);
+                                    row.copy_from_slice(&products);
+                                }
+                            }
+                            _ => *sums = products,
                         }
                     }
                 }
             }
         }
-        write(sums, (span, padded), first, output);
+        let written = if depth > 0 { width / span * span } else { 0 };
+        write(sums, (span, padded), (first, written), output);
+    }
+}
+
+/// Copies a row of a panel of V registers, the last of which it may not fill.
+#[inline(always)]
+fn copy_row<T: Lanes, S: Simd, const V: usize>(s: S, row: &mut [T], from: &[T]) {
+    let ((row, _), (from, rest)) = (T::registers_mut::<S>(row), T::registers::<S>(from));
+    if from.len() == V {
+        (0..V).for_each(|v| row[v] = from[v]);
+    } else {
+        row[..from.len()].copy_from_slice(from);
+        row[from.len()] = T::load_partial(s, rest);
     }
 }
 
@@ -291,11 +317,12 @@ fn copy_columns<T: Lanes, const M: usize>(
 ) {
     for (k, row) in elements.chunks(step).take(count).enumerate() {
         let (full, rest) = row[..height].as_chunks::<M>();
+        let (copied, _) = copied.as_chunks_mut::<M>();
         for (i, a) in full.iter().enumerate() {
-            copied[(i * count + k) * M..][..M].copy_from_slice(a);
+            copied[i * count + k] = *a;
         }
         if !rest.is_empty() {
-            copied[(full.len() * count + k) * M..][..rest.len()].copy_from_slice(rest);
+            copied[full.len() * count + k][..rest.len()].copy_from_slice(rest);
         }
     }
 }
@@ -320,13 +347,20 @@ fn micro_tile<T: Lanes, S: Simd, const M: usize, const V: usize>(
     sums
 }
 
-/// Moves the sums, panel after panel of `padded` rows of `span` elements, to where they belong.
+/// Moves the sums, panel after panel of `padded` rows of `span` elements, to where they belong; of a plain tile, the first
+/// `written` columns are there already.
 #[inline(always)]
-fn write<T: Lanes>(sums: &[T], (span, padded): (usize, usize), first: usize, output: Output<'_, T>) {
+fn write<T: Lanes>(
+    sums: &[T],
+    (span, padded): (usize, usize),
+    (first, written): (usize, usize),
+    output: Output<'_, T>,
+) {
     match output {
         Output::Plain(tile) => {
+            let panels = written / span;
             for (m, c) in tile.rows.into_iter().enumerate() {
-                for (panel, c) in c.chunks_mut(span).enumerate() {
+                for (panel, c) in c.chunks_mut(span).enumerate().skip(panels) {
                     c.copy_from_slice(&sums[(panel * padded + m) * span..][..c.len()]);
                 }
             }

@@ -29,7 +29,7 @@ const LAYER: &str = "BatchNorm2d";
 ///
 /// Statistics and sums are carried in `f64`, and the variance about the mean is a pass of its own.
 ///
-/// Shapes: input and output [N, C, H, W]; weight γ, bias β and the running statistics [C].
+/// Shapes: input and output [N, C, H, W]; weight γ, bias β and the running statistics `[C]`.
 ///
 /// Source: [torch.nn.BatchNorm2d](https://docs.pytorch.org/docs/2.15/generated/torch.nn.BatchNorm2d.html);
 /// Ioffe and Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167).

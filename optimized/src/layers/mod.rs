@@ -31,8 +31,7 @@ fn require_room<T>(layer: &str, output: &Tensor<T>, shape: &[usize]) -> Result<(
     }
 }
 
-/// The caller's tensor of exactly `shape`, its elements to be overwritten. Where a clone shares them, they are not copied
-/// only to be overwritten: the tensor gets memory of its own.
+/// The elements of the caller's tensor, which has to be of exactly `shape`; they are to be overwritten.
 fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usize]) -> Result<&'a mut [T]> {
     require_room(layer, output, shape)?;
     Ok(output.as_mut_slice())

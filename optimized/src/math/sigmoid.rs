@@ -4,7 +4,7 @@
 //! where e^−x would be too small to change 1 + e^−x, a larger one that does not change it either takes its place, since
 //! arithmetic on subnormal numbers takes a hundred times as long.
 
-use super::exp::{Exp, exp_in_range};
+use super::exp::{Exp, exp_of_not_negligible};
 use crate::counters::Counter;
 use crate::kernels::elementwise::{Map, Zip};
 use crate::simd::{Lanes, Simd};
@@ -21,8 +21,7 @@ impl<T: Exp> Map<T> for Sigmoid {
         let (one, negligible) = (T::splat(s, T::ONE), T::splat(s, T::NEGLIGIBLE));
         let minus_x = T::minus(s, T::splat(s, T::ZERO), x);
         let raised = T::where_less(s, (minus_x, negligible), negligible, minus_x);
-        let power = exp_in_range::<T, S>(s, raised);
-        let power = T::where_less(s, (T::splat(s, T::HIGHEST), minus_x), T::splat(s, T::INFINITY), power);
+        let power = exp_of_not_negligible::<T, S>(s, raised);
         T::over(s, one, T::plus(s, one, power))
     }
 }

@@ -81,8 +81,11 @@ pub trait Lanes:
     /// A register of f64, of as many elements.
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
 
-    /// 1.5 times the power of two whose neighbours lie 1 apart: x + `ROUNDING` − `ROUNDING` is x, rounded to an integer.
+    /// A number so large that its neighbours lie 1 apart: x + `ROUNDING` − `ROUNDING` is x, rounded to an integer n. The low
+    /// bits of n + `ROUNDING` are the biased exponent of 2ⁿ⁻¹.
     const ROUNDING: Self;
+    /// 2ⁿ⁻¹ of n + `ROUNDING`; infinity where n − 1 is one more than the largest exponent.
+    fn half_power_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
     /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
@@ -96,7 +99,7 @@ impl Lanes for f32 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
-    const ROUNDING: Self = 12_582_912.0;
+    const ROUNDING: Self = 12_582_912.0 + 126.0;
 
     #[inline(always)]
     fn lanes<S: Simd>() -> usize {
@@ -177,6 +180,10 @@ impl Lanes for f32 {
         wide
     }
     #[inline(always)]
+    fn half_power_of_two<S: Simd>(s: S, shifted: S::f32s) -> S::f32s {
+        s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23)))
+    }
+    #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f32s) -> (S::f32s, S::f32s) {
         // n + 254 is positive; its halves, rounded down and up, are the two biased exponents.
         let offset = (Self::ROUNDING.to_bits()).wrapping_sub(254);
@@ -196,7 +203,7 @@ impl Lanes for f64 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
-    const ROUNDING: Self = 6_755_399_441_055_744.0;
+    const ROUNDING: Self = 6_755_399_441_055_744.0 + 1022.0;
 
     #[inline(always)]
     fn lanes<S: Simd>() -> usize {
@@ -275,6 +282,13 @@ impl Lanes for f64 {
         let lanes = bytemuck::cast_slice_mut::<_, f64>(slice::from_mut(&mut wide));
         lanes.iter_mut().zip(elements).for_each(|(wide, x)| *wide = x.widen());
         wide
+    }
+    #[inline(always)]
+    fn half_power_of_two<S: Simd>(s: S, shifted: S::f64s) -> S::f64s {
+        // pulp has no shifts of 64-bit lanes, so the lanes are shifted one by one, which the compiler joins.
+        let mut bits = s.transmute_u64s_f64s(shifted);
+        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut bits)).iter_mut().for_each(|lane| *lane <<= 52);
+        s.transmute_f64s_u64s(bits)
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f64s) -> (S::f64s, S::f64s) {

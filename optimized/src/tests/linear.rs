@@ -1,8 +1,8 @@
 use super::{assert_close, assert_same_bits, executions, integers, tensor_f32, tensor_f64};
 use crate::{Execution, Isa, Linear, LinearOptions, Tensor, algorithms, counters};
 
-/// Batch, inputs, outputs: one row, few, tails of every tile, more terms than a panel, nothing.
-const SHAPES: [[usize; 3]; 16] = [
+/// Batch, inputs, outputs: one row, few, tails of every tile, more terms than a panel, nothing, more than is packed at once.
+const SHAPES: [[usize; 3]; 17] = [
     [1, 1, 1],
     [1, 70, 33],
     [2, 3, 5],
@@ -19,6 +19,7 @@ const SHAPES: [[usize; 3]; 16] = [
     [3, 0, 4],
     [3, 4, 0],
     [300, 300, 300],
+    [70, 17_000, 3],
 ];
 
 /// Every algorithm with every execution that it accepts.

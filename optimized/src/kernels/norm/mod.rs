@@ -9,15 +9,18 @@
 //! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
 //! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that.
 
+mod rules;
+mod sums;
+
+pub use rules::Affine;
+
 use super::elementwise::BLOCK;
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
-use std::ops::Range;
-
-/// Elements summed apart.
-const PIECE: usize = 1 << 14;
+use rules::{Centre, Normalisation, Slope, differentiate, joined, normalise};
+use sums::Pass;
 
 /// Elements of a task of one thread, about.
 const TASK: usize = 1 << 15;
@@ -66,245 +69,11 @@ pub struct Moments {
     pub variance: f64,
 }
 
-/// ε, the weight and the bias.
-#[derive(Clone, Copy)]
-pub struct Affine<'a, T> {
-    pub eps: f64,
-    pub weight: Option<&'a [T]>,
-    pub bias: Option<&'a [T]>,
-}
-
-/// μ in two parts: x − μ = (x − high) − low.
-#[derive(Clone, Copy)]
-struct Centre<T> {
-    high: T,
-    low: T,
-}
-
-impl<T: Lanes> Centre<T> {
-    fn new(mean: f64) -> Self {
-        let high = T::narrow(mean);
-        // An infinite mean has no second part.
-        let low = if high.magnitude() <= T::MAX { T::narrow(mean - high.widen()) } else { T::ZERO };
-        Self { high, low }
-    }
-
-    #[inline(always)]
-    fn of(self, x: T) -> T {
-        (x - self.high) - self.low // 3
-    }
-}
-
-/// `a·b` as one factor and 1 where it is a normal number, so that it may be rounded before it is used; both as they are
-/// where it is not.
-fn joined<T: Lanes>(a: f64, b: f64) -> (T, T) {
-    let product = T::narrow(a * b);
-    let safe = product.magnitude() >= T::SMALLEST_NORMAL && product.magnitude() <= T::MAX;
-    if safe { (product, T::ONE) } else { (T::narrow(a), T::narrow(b)) } // 4
-}
-
-/// `y = (x − μ)·factors.0·factors.1 + bias`.
-#[derive(Clone, Copy)]
-struct Normalisation<T> {
-    centre: Centre<T>,
-    factors: (T, T),
-    bias: T,
-}
-
-impl<T: Lanes> Affine<'_, T> {
-    fn inverse_deviation(&self, moments: Moments) -> f64 {
-        1.0 / (moments.variance + self.eps).sqrt()
-    }
-
-    fn weight(&self, channel: usize) -> f64 {
-        self.weight.map_or(1.0, |weight| weight[channel].widen())
-    }
-
-    fn normalisation(&self, channel: usize, moments: Moments) -> Normalisation<T> {
-        Normalisation {
-            centre: Centre::new(moments.mean),
-            factors: joined(self.inverse_deviation(moments), self.weight(channel)),
-            // Adding −0 changes nothing, not even the sign of a zero.
-            bias: self.bias.map_or(-T::ZERO, |bias| bias[channel]),
-        }
-    }
-}
-
-/// Σ f(x), in four registers of f64, by pieces; `f` is given registers, and `g` does the same to the elements left over.
-#[inline(always)]
-fn sum<T: Lanes, S: Simd>(s: S, x: &[T], f: impl Fn(S::f64s) -> S::f64s, g: impl Fn(f64) -> f64) -> f64 {
-    let lanes = f64::lanes::<S>();
-    let mut total = 0.0;
-    for piece in x.chunks(PIECE) {
-        let mut sums = [f64::splat(s, 0.0); 4]; // 2
-        let fours = piece.chunks_exact(4 * lanes);
-        let rest = fours.remainder().iter().fold(0.0, |sum, x| sum + g(x.widen()));
-        for four in fours {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = f64::plus(s, *sum, f(T::load_wide(s, &four[i * lanes..][..lanes])));
-            }
-        }
-        total += fold(s, sums) + rest;
-    }
-    total
-}
-
-#[inline(always)]
-fn fold<S: Simd>(s: S, [a, b, c, d]: [S::f64s; 4]) -> f64 {
-    f64::sum(s, f64::plus(s, f64::plus(s, a, b), f64::plus(s, c, d)))
-}
-
-/// Σg and Σg·(x − μ).
-#[inline(always)]
-fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], mean: f64) -> [f64; 2] {
-    let lanes = f64::lanes::<S>();
-    let mut totals = [0.0; 2];
-    for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
-        let (mut plain, mut weighted) = ([f64::splat(s, 0.0); 4], [f64::splat(s, 0.0); 4]); // 2
-        let (x_fours, g_fours) = (x.chunks_exact(4 * lanes), g.chunks_exact(4 * lanes));
-        let rest = x_fours.remainder().iter().zip(g_fours.remainder());
-        let rest = rest
-            .fold([0.0; 2], |[plain, weighted], (x, g)| [plain + g.widen(), weighted + g.widen() * (x.widen() - mean)]);
-        for (x, g) in x_fours.zip(g_fours) {
-            for i in 0..4 {
-                let x = T::load_wide(s, &x[i * lanes..][..lanes]);
-                let g = T::load_wide(s, &g[i * lanes..][..lanes]);
-                plain[i] = f64::plus(s, plain[i], g);
-                weighted[i] = f64::multiply_add(s, g, f64::minus(s, x, f64::splat(s, mean)), weighted[i]);
-            }
-        }
-        totals[0] += fold(s, plain) + rest[0];
-        totals[1] += fold(s, weighted) + rest[1];
-    }
-    totals
-}
-
-#[inline(always)]
-fn normalise<T: Lanes>(x: &[T], y: &mut [T], how: Normalisation<T>) {
-    for (x, y) in x.iter().zip(y) {
-        *y = (how.centre.of(*x) * how.factors.0) * how.factors.1 + how.bias;
-    }
-}
-
-/// The gradient of a channel's input.
-#[derive(Clone, Copy)]
-enum Slope<T> {
-    /// `(g − mean_g − (x − μ)·projection.0·projection.1)·factors.0·factors.1`.
-    Batch { centre: Centre<T>, mean_g: T, projection: (T, T), factors: (T, T) },
-    /// `g·factors.0·factors.1`.
-    Constant { factors: (T, T) },
-}
-
-#[inline(always)]
-fn differentiate<T: Lanes>(x: &[T], g: &[T], dx: &mut [T], how: Slope<T>) {
-    match how {
-        Slope::Constant { factors } => {
-            for (dx, g) in dx.iter_mut().zip(g) {
-                *dx = (*g * factors.0) * factors.1;
-            }
-        }
-        Slope::Batch { centre, mean_g, projection, factors } => {
-            for ((x, g), dx) in x.iter().zip(g).zip(dx) {
-                let along = (centre.of(*x) * projection.0) * projection.1;
-                *dx = ((*g - mean_g - along) * factors.0) * factors.1;
-            }
-        }
-    }
-}
-
-/// What is summed over a channel.
-#[derive(Clone, Copy)]
-enum Pass<'a, T> {
-    /// Σx.
-    Sum,
-    /// Σ(x − μ)².
-    Squares(f64),
-    /// Σg and Σg·(x − μ).
-    Products(&'a [T], f64),
-}
-
 /// An input [N, C, H, W].
 #[derive(Clone, Copy)]
 pub struct Input<'a, T> {
     pub planes: Planes,
     pub x: &'a [T],
-}
-
-impl<T: Lanes> Input<'_, T> {
-    /// The sums of a pass over one plane.
-    #[inline(always)]
-    fn sums_of_plane<S: Simd>(&self, s: S, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
-        let x = self.planes.plane(self.x, image, channel);
-        match pass {
-            Pass::Sum => [sum(s, x, |x| x, |x| x), 0.0],
-            Pass::Squares(mean) => {
-                let means = f64::splat(s, mean);
-                let square = |x| {
-                    let difference = f64::minus(s, x, means);
-                    f64::times(s, difference, difference)
-                };
-                [sum(s, x, square, |x| (x - mean) * (x - mean)), 0.0]
-            }
-            Pass::Products(g, mean) => sum_of_products(s, x, self.planes.plane(g, image, channel), mean),
-        }
-    }
-
-    /// The sums of a pass over a channel's planes in `images`.
-    #[inline(always)]
-    fn sums<S: Simd>(&self, s: S, pass: Pass<'_, T>, images: Range<usize>, channel: usize) -> [f64; 2] {
-        // A loop, as all loops here: closures given to `fold` are not always compiled for the instruction set.
-        let mut totals = [0.0; 2];
-        for image in images {
-            let sums = self.sums_of_plane(s, pass, image, channel);
-            totals = [totals[0] + sums[0], totals[1] + sums[1]];
-        }
-        totals
-    }
-
-    /// The sums of a pass over each channel, its tasks shared out.
-    fn sums_by_channel<'b>(
-        &self,
-        (isa, threads): (Isa, Threads),
-        pass: impl Fn(usize) -> Pass<'b, T> + Sync,
-    ) -> Vec<[f64; 2]> {
-        let Planes { images, channels, .. } = self.planes;
-        let run = |channel, images| simd::run(isa, Sums { input: *self, pass: pass(channel), images, channel });
-        let mut totals = vec![[0.0; 2]; channels];
-        if channels >= FEWEST_CHANNELS || images <= 1 {
-            let some = self.planes.channels_a_task();
-            threads::for_each(threads, totals.chunks_mut(some).enumerate(), |(task, totals)| {
-                for (i, total) in totals.iter_mut().enumerate() {
-                    *total = run(task * some + i, 0..images);
-                }
-            });
-        } else {
-            let mut sums = vec![[0.0; 2]; channels * images];
-            threads::for_each(threads, sums.iter_mut().enumerate(), |(plane, sums)| {
-                *sums = run(plane / images, plane % images..plane % images + 1);
-            });
-            for (total, sums) in totals.iter_mut().zip(sums.chunks(images)) {
-                *total = sums.iter().fold([0.0; 2], |total, sums| [total[0] + sums[0], total[1] + sums[1]]);
-            }
-        }
-        totals
-    }
-}
-
-struct Sums<'a, T> {
-    input: Input<'a, T>,
-    pass: Pass<'a, T>,
-    images: Range<usize>,
-    channel: usize,
-}
-
-impl<T: Lanes> Kernel for Sums<'_, T> {
-    type Output = [f64; 2];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
-        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
-        self.input.sums(s, self.pass, self.images, self.channel)
-    }
 }
 
 /// What is written, by channel.

@@ -1,0 +1,101 @@
+//! What becomes of each element. Numbers are those of the departures that the parent file lists.
+
+use super::Moments;
+use crate::simd::Lanes;
+
+/// ε, the weight and the bias.
+#[derive(Clone, Copy)]
+pub struct Affine<'a, T> {
+    pub eps: f64,
+    pub weight: Option<&'a [T]>,
+    pub bias: Option<&'a [T]>,
+}
+
+/// μ in two parts: x − μ = (x − high) − low.
+#[derive(Clone, Copy)]
+pub(super) struct Centre<T> {
+    high: T,
+    low: T,
+}
+
+impl<T: Lanes> Centre<T> {
+    pub(super) fn new(mean: f64) -> Self {
+        let high = T::narrow(mean);
+        // An infinite mean has no second part.
+        let low = if high.magnitude() <= T::MAX { T::narrow(mean - high.widen()) } else { T::ZERO };
+        Self { high, low }
+    }
+
+    #[inline(always)]
+    pub(super) fn of(self, x: T) -> T {
+        (x - self.high) - self.low // 3
+    }
+}
+
+/// `a·b` as one factor and 1 where it is a normal number, so that it may be rounded before it is used; both as they are
+/// where it is not.
+pub(super) fn joined<T: Lanes>(a: f64, b: f64) -> (T, T) {
+    let product = T::narrow(a * b);
+    let safe = product.magnitude() >= T::SMALLEST_NORMAL && product.magnitude() <= T::MAX;
+    if safe { (product, T::ONE) } else { (T::narrow(a), T::narrow(b)) } // 4
+}
+
+/// `y = (x − μ)·factors.0·factors.1 + bias`.
+#[derive(Clone, Copy)]
+pub(super) struct Normalisation<T> {
+    centre: Centre<T>,
+    factors: (T, T),
+    bias: T,
+}
+
+impl<T: Lanes> Affine<'_, T> {
+    pub(super) fn inverse_deviation(&self, moments: Moments) -> f64 {
+        1.0 / (moments.variance + self.eps).sqrt()
+    }
+
+    pub(super) fn weight(&self, channel: usize) -> f64 {
+        self.weight.map_or(1.0, |weight| weight[channel].widen())
+    }
+
+    pub(super) fn normalisation(&self, channel: usize, moments: Moments) -> Normalisation<T> {
+        Normalisation {
+            centre: Centre::new(moments.mean),
+            factors: joined(self.inverse_deviation(moments), self.weight(channel)),
+            // Adding −0 changes nothing, not even the sign of a zero.
+            bias: self.bias.map_or(-T::ZERO, |bias| bias[channel]),
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn normalise<T: Lanes>(x: &[T], y: &mut [T], how: Normalisation<T>) {
+    for (x, y) in x.iter().zip(y) {
+        *y = (how.centre.of(*x) * how.factors.0) * how.factors.1 + how.bias;
+    }
+}
+
+/// The gradient of a channel's input.
+#[derive(Clone, Copy)]
+pub(super) enum Slope<T> {
+    /// `(g − mean_g − (x − μ)·projection.0·projection.1)·factors.0·factors.1`.
+    Batch { centre: Centre<T>, mean_g: T, projection: (T, T), factors: (T, T) },
+    /// `g·factors.0·factors.1`.
+    Constant { factors: (T, T) },
+}
+
+#[inline(always)]
+pub(super) fn differentiate<T: Lanes>(x: &[T], g: &[T], dx: &mut [T], how: Slope<T>) {
+    match how {
+        Slope::Constant { factors } => {
+            for (dx, g) in dx.iter_mut().zip(g) {
+                *dx = (*g * factors.0) * factors.1;
+            }
+        }
+        Slope::Batch { centre, mean_g, projection, factors } => {
+            for ((x, g), dx) in x.iter().zip(g).zip(dx) {
+                let along = (centre.of(*x) * projection.0) * projection.1;
+                *dx = ((*g - mean_g - along) * factors.0) * factors.1;
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The sums over a channel. Numbers are those of the departures that the parent file lists.
+
+use super::{FEWEST_CHANNELS, Input, Planes};
+use crate::counters::{self, Counter};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+use std::ops::Range;
+
+/// Elements summed apart.
+const PIECE: usize = 1 << 14;
+
+/// Σ f(x), in four registers of f64, by pieces; `f` is given registers, and `g` does the same to the elements left over.
+#[inline(always)]
+fn sum<T: Lanes, S: Simd>(s: S, x: &[T], f: impl Fn(S::f64s) -> S::f64s, g: impl Fn(f64) -> f64) -> f64 {
+    let lanes = f64::lanes::<S>();
+    let mut total = 0.0;
+    for piece in x.chunks(PIECE) {
+        let mut sums = [f64::splat(s, 0.0); 4]; // 2
+        let fours = piece.chunks_exact(4 * lanes);
+        let rest = fours.remainder().iter().fold(0.0, |sum, x| sum + g(x.widen()));
+        for four in fours {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = f64::plus(s, *sum, f(T::load_wide(s, &four[i * lanes..][..lanes])));
+            }
+        }
+        total += fold(s, sums) + rest;
+    }
+    total
+}
+
+#[inline(always)]
+fn fold<S: Simd>(s: S, [a, b, c, d]: [S::f64s; 4]) -> f64 {
+    f64::sum(s, f64::plus(s, f64::plus(s, a, b), f64::plus(s, c, d)))
+}
+
+/// Σg and Σg·(x − μ).
+#[inline(always)]
+fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], mean: f64) -> [f64; 2] {
+    let lanes = f64::lanes::<S>();
+    let mut totals = [0.0; 2];
+    for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
+        let (mut plain, mut weighted) = ([f64::splat(s, 0.0); 4], [f64::splat(s, 0.0); 4]); // 2
+        let (x_fours, g_fours) = (x.chunks_exact(4 * lanes), g.chunks_exact(4 * lanes));
+        let rest = x_fours.remainder().iter().zip(g_fours.remainder());
+        let rest = rest
+            .fold([0.0; 2], |[plain, weighted], (x, g)| [plain + g.widen(), weighted + g.widen() * (x.widen() - mean)]);
+        for (x, g) in x_fours.zip(g_fours) {
+            for i in 0..4 {
+                let x = T::load_wide(s, &x[i * lanes..][..lanes]);
+                let g = T::load_wide(s, &g[i * lanes..][..lanes]);
+                plain[i] = f64::plus(s, plain[i], g);
+                weighted[i] = f64::multiply_add(s, g, f64::minus(s, x, f64::splat(s, mean)), weighted[i]);
+            }
+        }
+        totals[0] += fold(s, plain) + rest[0];
+        totals[1] += fold(s, weighted) + rest[1];
+    }
+    totals
+}
+
+/// What is summed over a channel.
+#[derive(Clone, Copy)]
+pub(super) enum Pass<'a, T> {
+    /// Σx.
+    Sum,
+    /// Σ(x − μ)².
+    Squares(f64),
+    /// Σg and Σg·(x − μ).
+    Products(&'a [T], f64),
+}
+
+impl<T: Lanes> Input<'_, T> {
+    /// The sums of a pass over one plane.
+    #[inline(always)]
+    fn sums_of_plane<S: Simd>(&self, s: S, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
+        let x = self.planes.plane(self.x, image, channel);
+        match pass {
+            Pass::Sum => [sum(s, x, |x| x, |x| x), 0.0],
+            Pass::Squares(mean) => {
+                let means = f64::splat(s, mean);
+                let square = |x| {
+                    let difference = f64::minus(s, x, means);
+                    f64::times(s, difference, difference)
+                };
+                [sum(s, x, square, |x| (x - mean) * (x - mean)), 0.0]
+            }
+            Pass::Products(g, mean) => sum_of_products(s, x, self.planes.plane(g, image, channel), mean),
+        }
+    }
+
+    /// The sums of a pass over a channel's planes in `images`.
+    #[inline(always)]
+    pub(super) fn sums<S: Simd>(&self, s: S, pass: Pass<'_, T>, images: Range<usize>, channel: usize) -> [f64; 2] {
+        // A loop, as all loops here: closures given to `fold` are not always compiled for the instruction set.
+        let mut totals = [0.0; 2];
+        for image in images {
+            let sums = self.sums_of_plane(s, pass, image, channel);
+            totals = [totals[0] + sums[0], totals[1] + sums[1]];
+        }
+        totals
+    }
+
+    /// The sums of a pass over each channel, its tasks shared out.
+    pub(super) fn sums_by_channel<'b>(
+        &self,
+        (isa, threads): (Isa, Threads),
+        pass: impl Fn(usize) -> Pass<'b, T> + Sync,
+    ) -> Vec<[f64; 2]> {
+        let Planes { images, channels, .. } = self.planes;
+        let run = |channel, images| simd::run(isa, Sums { input: *self, pass: pass(channel), images, channel });
+        let mut totals = vec![[0.0; 2]; channels];
+        if channels >= FEWEST_CHANNELS || images <= 1 {
+            let some = self.planes.channels_a_task();
+            threads::for_each(threads, totals.chunks_mut(some).enumerate(), |(task, totals)| {
+                for (i, total) in totals.iter_mut().enumerate() {
+                    *total = run(task * some + i, 0..images);
+                }
+            });
+        } else {
+            let mut sums = vec![[0.0; 2]; channels * images];
+            threads::for_each(threads, sums.iter_mut().enumerate(), |(plane, sums)| {
+                *sums = run(plane / images, plane % images..plane % images + 1);
+            });
+            for (total, sums) in totals.iter_mut().zip(sums.chunks(images)) {
+                *total = sums.iter().fold([0.0; 2], |total, sums| [total[0] + sums[0], total[1] + sums[1]]);
+            }
+        }
+        totals
+    }
+}
+
+struct Sums<'a, T> {
+    input: Input<'a, T>,
+    pass: Pass<'a, T>,
+    images: Range<usize>,
+    channel: usize,
+}
+
+impl<T: Lanes> Kernel for Sums<'_, T> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
+        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        self.input.sums(s, self.pass, self.images, self.channel)
+    }
+}
