@@ -32,7 +32,7 @@ const LAYER: &str = "BatchNorm2d";
 /// Statistics and sums are carried in [`Real::Wide`] and x − μ is rounded once, so that an `f32` channel whose mean is a
 /// million times its deviation is normalised as exactly as any other.
 ///
-/// Shapes: input and output [N, C, H, W]; weight γ, bias β and the running statistics [C].
+/// Shapes: input and output [N, C, H, W]; weight γ, bias β and the running statistics `[C]`.
 ///
 /// Source: [torch.nn.BatchNorm2d](https://docs.pytorch.org/docs/2.15/generated/torch.nn.BatchNorm2d.html);
 /// Ioffe and Szegedy, [Batch Normalization](https://arxiv.org/abs/1502.03167).

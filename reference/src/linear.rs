@@ -20,7 +20,7 @@ const LAYER: &str = "Linear";
 ///
 /// where g = ∂L/∂y is `grad_output`.
 ///
-/// Shapes: input [*, I] with any number of leading dimensions, none included; output [*, O]; weight [O, I]; bias [O].
+/// Shapes: input [*, I] with any number of leading dimensions, none included; output [*, O]; weight [O, I]; bias `[O]`.
 ///
 /// Source: [torch.nn.Linear](https://docs.pytorch.org/docs/2.15/generated/torch.nn.Linear.html).
 ///
@@ -105,7 +105,7 @@ impl<T: Real> Linear<T> {
         &self.weight
     }
 
-    /// The bias, [out_features], where there is one.
+    /// The bias, `[out_features]`, where there is one.
     pub fn bias(&self) -> Option<&Tensor<T>> {
         self.bias.as_ref()
     }

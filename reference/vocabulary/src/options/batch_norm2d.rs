@@ -101,7 +101,7 @@ impl BatchNorm2dOptions {
         self.affine && self.bias
     }
 
-    /// Checks that parameters and buffers are given exactly where the options ask for them, each of shape [num_features].
+    /// Checks that parameters and buffers are given exactly where the options ask for them, each of shape `[num_features]`.
     ///
     /// # Errors
     /// Names the parameter or buffer that is missing, superfluous or of another shape.
@@ -198,7 +198,7 @@ impl BatchNorm2dOptions {
     }
 }
 
-/// The parameters and buffers of a `BatchNorm2d`, each of shape [num_features] and there only where the options ask for it.
+/// The parameters and buffers of a `BatchNorm2d`, each of shape `[num_features]` and there only where the options ask for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNorm2dState<T> {
     /// γ.
@@ -218,8 +218,8 @@ pub struct BatchNorm2dState<T> {
 pub struct BatchNorm2dGradients<T> {
     /// [N, C, H, W].
     pub input: Tensor<T>,
-    /// [C], where the layer has a weight.
+    /// `[C]`, where the layer has a weight.
     pub weight: Option<Tensor<T>>,
-    /// [C], where the layer has a bias.
+    /// `[C]`, where the layer has a bias.
     pub bias: Option<Tensor<T>>,
 }

@@ -81,6 +81,6 @@ pub struct LinearGradients<T> {
     pub input: Tensor<T>,
     /// [out_features, in_features].
     pub weight: Tensor<T>,
-    /// [out_features], where the layer has a bias.
+    /// `[out_features]`, where the layer has a bias.
     pub bias: Option<Tensor<T>>,
 }
