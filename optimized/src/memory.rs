@@ -25,9 +25,9 @@ pub enum Block<'a, T> {
     Given(&'a mut [T]),
 }
 
-/// The number of elements of `shape`, where it can be counted.
+/// The number of elements of `shape`, where no product of its sizes overflows.
 pub fn count(shape: &[usize]) -> Option<usize> {
-    if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)) }
+    shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size.max(1))).map(|_| shape.iter().product())
 }
 
 /// A tensor's elements, on their way, in `shape`.
@@ -214,6 +214,7 @@ mod tests {
     fn what_cannot_be_stored_is_refused() {
         assert!(fresh::<f32>("Test", &[usize::MAX, 2]).is_err());
         assert!(fresh::<f32>("Test", &[1 << 60]).is_err());
-        assert!(fresh::<f32>("Test", &[usize::MAX, 2, 0]).unwrap().tensor(&[usize::MAX, 2, 0]).unwrap().is_empty());
+        assert!(fresh::<f32>("Test", &[usize::MAX, 2, 0]).is_err());
+        assert!(fresh::<f32>("Test", &[1 << 40, 0]).unwrap().tensor(&[1 << 40, 0]).unwrap().is_empty());
     }
 }

@@ -76,12 +76,15 @@ impl<T: Real> BatchNorm2d<T> {
     /// # Errors
     /// Where the parameters cannot be stored.
     pub fn new(options: BatchNorm2dOptions) -> Result<Self> {
-        let full = |due: bool, value| due.then(|| Tensor::full(&[options.num_features], value)).transpose();
+        let full = |name, due: bool, value| {
+            let full = || Tensor::full(&[options.num_features], value).map_err(|error| error.of(LAYER, name));
+            due.then(full).transpose()
+        };
         let state = BatchNorm2dState {
-            weight: full(options.has_weight(), T::one())?,
-            bias: full(options.has_bias(), T::zero())?,
-            running_mean: full(options.track_running_stats, T::zero())?,
-            running_var: full(options.track_running_stats, T::one())?,
+            weight: full("weight", options.has_weight(), T::one())?,
+            bias: full("bias", options.has_bias(), T::zero())?,
+            running_mean: full("running_mean", options.track_running_stats, T::zero())?,
+            running_var: full("running_var", options.track_running_stats, T::one())?,
             num_batches_tracked: options.track_running_stats.then_some(0),
         };
         Self::with_parameters(options, state)
@@ -230,7 +233,10 @@ impl<T: Real> BatchNorm2d<T> {
     /// Where `grad_output` does not have the output's shape.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
         check_grad_output(LAYER, grad_output, &pass.output)?;
-        let channels = if pass.input.is_empty() { self.options.num_features } else { pass.input.shape()[1] };
+        let channels = match (pass.input.is_empty(), &pass.weight) {
+            (false, _) => pass.input.shape()[1],
+            (true, weight) => weight.as_ref().map_or(0, Tensor::len),
+        };
         let n = <T::Wide as Real>::from_count(values_a_channel(pass.input.shape()));
         let inverse_deviations: Vec<T> = pass.statistics.iter().map(|s| self.inverse_deviation(s)).collect();
         let normalised = Tensor::from_fn(pass.input.shape(), |index| {
@@ -272,11 +278,14 @@ impl<T: Real> BatchNorm2d<T> {
         })
     }
 
-    /// μ and σ² of each channel: the batch's own, or the running ones.
+    /// μ and σ² of each channel: the batch's own (none of a batch without values), or the running ones.
     fn statistics(&self, input: &Tensor<T>) -> Vec<Statistics<T>> {
         if !self.uses_batch_statistics() {
             let (mean, variance) = (running(&self.state.running_mean), running(&self.state.running_var));
             return mean.zip(variance).map(|(&m, &v)| Statistics { mean: m.widen(), variance: v.widen() }).collect();
+        }
+        if input.is_empty() {
+            return Vec::new();
         }
         let n = <T::Wide as Real>::from_count(values_a_channel(input.shape()));
         let statistics_of = |c: usize| {

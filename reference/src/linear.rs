@@ -1,7 +1,7 @@
 //! Linear, transcribed: the equations of the torch.nn.Linear page. Every sum is written out, term by term.
 
 use crate::{Real, check_grad_output};
-use nalgebra::DMatrix;
+use nalgebra::{DMatrixView, Dyn};
 use rand::Rng;
 use vocabulary::{
     Error, Gradients, Layer, LinearGradients, LinearOptions, Result, Saved, StateDict, StateElement, Tensor, init,
@@ -58,8 +58,10 @@ impl<T: Real> Linear<T> {
     /// Where the weight cannot be stored.
     pub fn init(options: LinearOptions, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
         let bound = if options.in_features > 0 { 1.0 / (options.in_features as f64).sqrt() } else { 0.0 };
-        let weight = init::uniform(&options.weight_shape(), bound, rng)?;
-        let bias = if options.bias { Some(init::uniform(&[options.out_features], bound, rng)?) } else { None };
+        let mut uniform =
+            |name, shape: &[usize]| init::uniform(shape, bound, rng).map_err(|error| error.of(LAYER, name));
+        let weight = uniform("weight", &options.weight_shape())?;
+        let bias = if options.bias { Some(uniform("bias", &[options.out_features])?) } else { None };
         Ok(Self { options, weight, bias })
     }
 
@@ -129,18 +131,17 @@ impl<T: Real> Linear<T> {
     pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
         let (i, o) = (self.options.in_features, self.options.out_features);
-        let b: usize = rows(input.shape());
-        let x = DMatrix::from_row_slice(b, i, input.as_slice());
-        let w = DMatrix::from_row_slice(o, i, self.weight.as_slice());
-        let rows = (0..b).flat_map(|b| (0..o).map(move |o| (b, o)));
-        let y = rows.map(|(b, o)| {
+        let b = rows(input.shape());
+        let x = as_matrix(b, i, input.as_slice());
+        let w = as_matrix(o, i, self.weight.as_slice());
+        let y = matrix(b, o, |b, o| {
             let product = T::sum((0..i).map(|i| x[(b, i)] * w[(o, i)]));
             match &self.bias {
                 Some(bias) => product + bias[[o]], // (1)
                 None => product,
             }
         });
-        Tensor::from_vec(&shape, y.collect())
+        y.map_err(|error| error.of(LAYER, "output"))?.reshape(&shape)
     }
 
     /// Equation (1), and what backward needs.
@@ -162,22 +163,27 @@ impl<T: Real> Linear<T> {
             return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
         }
         let b = rows(pass.input.shape());
-        let x = DMatrix::from_row_slice(b, i, pass.input.as_slice());
-        let w = DMatrix::from_row_slice(o, i, pass.weight.as_slice());
-        let g = DMatrix::from_row_slice(b, o, grad_output.as_slice());
+        let x = as_matrix(b, i, pass.input.as_slice());
+        let w = as_matrix(o, i, pass.weight.as_slice());
+        let g = as_matrix(b, o, grad_output.as_slice());
 
-        let dx = (0..b).flat_map(|b| (0..i).map(move |i| (b, i)));
-        let dx = dx.map(|(b, i)| T::sum((0..o).map(|o| g[(b, o)] * w[(o, i)]))); // (2)
-        let dw = (0..o).flat_map(|o| (0..i).map(move |i| (o, i)));
-        let dw = dw.map(|(o, i)| T::sum((0..b).map(|b| g[(b, o)] * x[(b, i)]))); // (3)
-        let db = (0..o).map(|o| T::sum((0..b).map(|b| g[(b, o)]))); // (4)
+        let dx = matrix(b, i, |b, i| T::sum((0..o).map(|o| g[(b, o)] * w[(o, i)])))?; // (2)
+        let dw = matrix(o, i, |o, i| T::sum((0..b).map(|b| g[(b, o)] * x[(b, i)])))?; // (3)
+        let db = || Tensor::from_fn(&[o], |k| T::sum((0..b).map(|b| g[(b, k[0])]))); // (4)
 
-        Ok(LinearGradients {
-            input: Tensor::from_vec(pass.input.shape(), dx.collect())?,
-            weight: Tensor::from_vec(&self.options.weight_shape(), dw.collect())?,
-            bias: if self.options.bias { Some(Tensor::from_vec(&[o], db.collect())?) } else { None },
-        })
+        let bias = if self.options.bias { Some(db()?) } else { None };
+        Ok(LinearGradients { input: dx.reshape(pass.input.shape())?, weight: dw, bias })
     }
+}
+
+/// Elements in row-major order, seen as a matrix.
+fn as_matrix<T: Real>(rows: usize, columns: usize, elements: &[T]) -> DMatrixView<'_, T, Dyn, Dyn> {
+    DMatrixView::from_slice_with_strides_generic(elements, Dyn(rows), Dyn(columns), Dyn(columns), Dyn(1))
+}
+
+/// The matrix of these elements.
+fn matrix<T>(rows: usize, columns: usize, mut element: impl FnMut(usize, usize) -> T) -> Result<Tensor<T>> {
+    Tensor::from_fn(&[rows, columns], |index| element(index[0], index[1]))
 }
 
 /// The product of the leading sizes.

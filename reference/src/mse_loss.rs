@@ -80,7 +80,8 @@ impl MSELoss {
         let terms = Tensor::from_fn(&shape, |k| {
             let difference = input.as_slice()[source(input, k)] - target.as_slice()[source(target, k)];
             difference * difference // (1)
-        })?;
+        });
+        let terms = terms.map_err(|error| error.of(LAYER, "output"))?;
         let sum = || T::sum(terms.as_slice().iter().copied());
         Ok(match self.options.effective_reduction() {
             Reduction::None => terms,

@@ -67,16 +67,16 @@ impl<T: Float> BatchNorm2d<T> {
     /// # Errors
     /// Where the parameters cannot be stored.
     pub fn new(options: BatchNorm2dOptions) -> Result<Self> {
-        let filled = |due: bool, value: T| match due {
-            true => Tensor::full(&[options.num_features], value).map(Some),
+        let filled = |name, due: bool, value: T| match due {
+            true => Tensor::full(&[options.num_features], value).map(Some).map_err(|error| error.of(LAYER, name)),
             false => Ok(None),
         };
         let tracked = options.track_running_stats;
         let state = BatchNorm2dState {
-            weight: filled(options.has_weight(), T::ONE)?,
-            bias: filled(options.has_bias(), T::ZERO)?,
-            running_mean: filled(tracked, T::ZERO)?,
-            running_var: filled(tracked, T::ONE)?,
+            weight: filled("weight", options.has_weight(), T::ONE)?,
+            bias: filled("bias", options.has_bias(), T::ZERO)?,
+            running_mean: filled("running_mean", tracked, T::ZERO)?,
+            running_var: filled("running_var", tracked, T::ONE)?,
             num_batches_tracked: tracked.then_some(0),
         };
         Self::with_parameters(options, state)
@@ -314,8 +314,8 @@ impl<T: Float> BatchNorm2d<T> {
             own: pass.batch_statistics,
         };
         let mut sums = backward.run(self.execution.kernel(), &mut Output::Fresh(&mut input));
-        if pass.input.is_empty() {
-            sums.resize(self.options.num_features, [0.0; 2]);
+        if let Some(weight) = pass.weight.as_ref().filter(|_| pass.input.is_empty()) {
+            sums.resize(weight.len(), [0.0; 2]);
         }
         let narrowed = |due: bool, which: usize| match due {
             true => Tensor::from_vec(&[sums.len()], sums.iter().map(|sums| T::narrow(sums[which])).collect()).map(Some),

@@ -71,8 +71,9 @@ impl<T: Float> Linear<T> {
             0 => 0.0,
             inputs => (inputs as f64).sqrt().recip(),
         };
-        let weight = init::uniform(&options.weight_shape(), bound, rng)?;
-        let bias = options.bias.then(|| init::uniform(&[options.out_features], bound, rng)).transpose()?;
+        let mut draw = |name, shape: &[usize]| init::uniform(shape, bound, rng).map_err(|error| error.of(LAYER, name));
+        let weight = draw("weight", &options.weight_shape())?;
+        let bias = options.bias.then(|| draw("bias", &[options.out_features])).transpose()?;
         Self::with_parameters(options, weight, bias)
     }
 

@@ -13,7 +13,7 @@ pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
 
 use crate::simd::Lanes;
-use crate::{Error, Result, Tensor, memory};
+use crate::{Error, Result, Tensor};
 
 /// Refuses a gradient whose shape is not that of the output it belongs to.
 fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize]) -> Result<()> {
@@ -39,8 +39,5 @@ fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usiz
 
 /// A tensor of zeros, refused where it cannot be stored.
 fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
-    match memory::count(shape) {
-        Some(_) => Tensor::full(shape, T::ZERO),
-        None => Err(Error::too_large(layer, argument, shape)),
-    }
+    Tensor::full(shape, T::ZERO).map_err(|error| error.of(layer, argument))
 }

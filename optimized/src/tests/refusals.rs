@@ -10,20 +10,23 @@ fn full(shape: &[usize]) -> Tensor<f32> {
     Tensor::full(shape, 1.0).unwrap()
 }
 
+/// Of sizes so large that one more would overflow, an empty tensor takes no time and no memory.
 #[test]
-fn shapes_that_overflow_are_refused() {
-    let huge = [usize::MAX, 2, 0];
+fn huge_and_empty_shapes_are_computed_or_refused() {
+    let huge = [1 << 59, 2, 0];
     let linear = Linear::with_parameters(LinearOptions::new(0, 1), full(&[1, 0]), Some(full(&[1]))).unwrap();
     assert!(linear.forward(&full(&huge)).is_err());
-    assert!(linear.choices(&huge).is_err());
-    let empty = Linear::with_parameters(LinearOptions::new(0, 0), full(&[0, 0]), Some(full(&[0]))).unwrap();
-    assert!(empty.forward(&full(&huge)).is_err());
+    assert!(linear.choices(&[usize::MAX, 2, 0]).is_err());
+    let mut empty = Linear::with_parameters(LinearOptions::new(0, 0), full(&[0, 0]), Some(full(&[0]))).unwrap();
+    let pass = empty.forward_pass(&full(&huge)).unwrap();
+    assert_eq!(empty.backward(&pass, &full(&huge)).unwrap().input.shape(), huge);
     let relu = ReLU::new(ReLUOptions::new()).unwrap();
     assert!(relu.forward(&full(&huge)).unwrap().is_empty());
     let loss = MSELoss::new(MSELossOptions::new().reduction(Reduction::None)).unwrap();
     assert!(loss.forward(&full(&huge), &full(&[1])).unwrap().is_empty());
     assert!(loss.forward(&full(&[1 << 20, 1]), &full(&[0])).unwrap().is_empty());
-    for shape in [[usize::MAX, 0, 2, 3], [0, 3, usize::MAX, 3], [0, 20, 8, 8], [0, usize::MAX, 1, 1], [2, 3, 0, 2]] {
+    assert!(loss.forward(&full(&[1 << 40, 1, 0]), &full(&[0, 1 << 40, 1])).is_err());
+    for shape in [[1 << 59, 0, 1, 2], [0, 3, 1 << 50, 3], [0, 20, 8, 8], [0, 1 << 60, 1, 1], [2, 3, 0, 2]] {
         for training in [true, false] {
             let mut norm = BatchNorm2d::<f32>::new(BatchNorm2dOptions::new(3)).unwrap();
             Layer::set_training(&mut norm, training);
@@ -32,6 +35,10 @@ fn shapes_that_overflow_are_refused() {
             assert_eq!((gradients.input.shape(), gradients.weight.unwrap().as_slice()), (&shape[..], &[0.0; 3][..]));
         }
     }
+    let bare = BatchNorm2dOptions::new(1 << 60).affine(false).track_running_stats(false);
+    let mut norm = BatchNorm2d::<f32>::new(bare).unwrap();
+    let pass = norm.forward_pass(&full(&[0, 3, 2, 2])).unwrap();
+    assert!(norm.backward(&pass, &full(&[0, 3, 2, 2])).unwrap().weight.is_none());
 }
 
 #[test]

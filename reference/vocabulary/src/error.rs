@@ -55,6 +55,19 @@ impl Error {
         Self::shape(layer, argument, shape, "a size that fits in memory")
     }
 
+    /// The same refusal, as that of `argument` by `layer`: what a tensor cannot hold, the layer that asked for it refuses.
+    ///
+    /// ```
+    /// use vocabulary::Tensor;
+    /// let error = Tensor::full(&[usize::MAX], 0.0).unwrap_err().of("Linear", "weight");
+    /// assert!(error.to_string().starts_with("Linear: weight has shape [18446744073709551615], expected"));
+    /// ```
+    pub fn of(mut self, layer: &str, argument: &str) -> Self {
+        self.0.layer = layer.to_owned();
+        self.0.argument = argument.to_owned();
+        self
+    }
+
     /// The layer that refuses, by its torch.nn class name.
     pub fn layer(&self) -> &str {
         &self.0.layer

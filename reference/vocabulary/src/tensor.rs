@@ -31,13 +31,15 @@ impl<T> Clone for Tensor<T> {
 }
 
 /// The number of elements of `shape`, where it and its size in bytes can be stored.
+///
+/// Sizes of 0 make a tensor empty, but its other sizes must not overflow either, as in PyTorch: so no product of any sizes of
+/// a tensor does.
 fn count<T>(shape: &[usize]) -> Result<usize> {
-    // A size of 0 makes the tensor empty, but the other sizes must not overflow before it is met.
-    let count =
-        if shape.contains(&0) { Some(0) } else { shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size)) };
-    count
-        .filter(|n| n.checked_mul(size_of::<T>().max(1)).is_some_and(|bytes| bytes <= isize::MAX as usize))
-        .ok_or_else(|| Error::too_large("Tensor", "shape", shape))
+    let bytes = shape.iter().try_fold(size_of::<T>().max(1), |n, &size| n.checked_mul(size.max(1)));
+    match bytes {
+        Some(bytes) if bytes <= isize::MAX as usize => Ok(shape.iter().product()),
+        _ => Err(Error::too_large("Tensor", "shape", shape)),
+    }
 }
 
 impl<T> Tensor<T> {
@@ -293,7 +295,10 @@ mod tests {
             assert!(Tensor::from_fn(shape, |_| 0.0_f64).is_err(), "{shape:?}");
             assert!(Tensor::from_vec(shape, vec![0.0_f64]).is_err(), "{shape:?}");
         }
-        assert!(Tensor::full(&[usize::MAX, 0, usize::MAX], 0.0_f64).unwrap().is_empty());
+        for shape in [&[usize::MAX, 0, usize::MAX][..], &[0, 1 << 40, 1 << 30]] {
+            assert!(Tensor::full(shape, 0.0_f64).is_err(), "{shape:?}");
+        }
+        assert!(Tensor::full(&[1 << 40, 0, 3], 0.0_f64).unwrap().flatten(0).unwrap().is_empty());
     }
 
     #[test]

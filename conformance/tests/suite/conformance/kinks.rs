@@ -1,6 +1,7 @@
 //! The conventions at kinks and at special values, as PyTorch 2.15 has them, in both crates.
 
-use vocabulary::{BatchNorm2dOptions, MSELossOptions, ReLUOptions, SigmoidOptions, Tensor};
+use rand::{SeedableRng, rngs::SmallRng};
+use vocabulary::{BatchNorm2dOptions, LinearOptions, MSELossOptions, ReLUOptions, SigmoidOptions, Tensor};
 
 macro_rules! in_both_crates {
     ($($test:ident($layers:ident) $body:block)*) => {$(
@@ -54,6 +55,33 @@ in_both_crates! {
         assert_eq!(state.num_batches_tracked, Some(1));
         assert_eq!(state.running_mean.as_ref().unwrap().as_slice(), [0.0, 0.0]);
         assert_eq!(state.running_var.as_ref().unwrap().as_slice(), [1.0, 1.0]);
+    }
+
+    huge_shapes_without_elements_take_no_time(layers) {
+        let shape = [1 << 50, 2, 0];
+        let input = Tensor::full(&shape, 0.0_f32).unwrap();
+        let empty = |shape: &[usize]| Tensor::full(shape, 0.0_f32).unwrap();
+        let mut linear = layers::Linear::with_parameters(LinearOptions::new(0, 0), empty(&[0, 0]), Some(empty(&[0])));
+        let linear = linear.as_mut().unwrap();
+        let pass = linear.forward_pass(&input).unwrap();
+        assert_eq!(linear.backward(&pass, &input).unwrap().input.shape(), shape);
+        let bare = BatchNorm2dOptions::new(1 << 50).affine(false).track_running_stats(false);
+        let mut norm = layers::BatchNorm2d::<f32>::new(bare).unwrap();
+        let input = empty(&[0, 1 << 50, 1, 1]);
+        let pass = norm.forward_pass(&input).unwrap();
+        assert_eq!(norm.backward(&pass, &input).unwrap().input.shape(), [0, 1 << 50, 1, 1]);
+    }
+
+    what_cannot_be_stored_is_refused_in_the_layers_name(layers) {
+        let mut rng = SmallRng::seed_from_u64(0);
+        let error = layers::Linear::<f32>::init(LinearOptions::new(1 << 40, 1 << 40), &mut rng).unwrap_err();
+        assert_eq!((error.layer(), error.argument()), ("Linear", "weight"));
+        let error = layers::BatchNorm2d::<f32>::new(BatchNorm2dOptions::new(usize::MAX)).unwrap_err();
+        assert_eq!((error.layer(), error.argument()), ("BatchNorm2d", "weight"));
+        let input = Tensor::full(&[1 << 30, 0], 0.0_f32).unwrap();
+        let linear = layers::Linear::<f32>::init(LinearOptions::new(0, 1 << 31).bias(false), &mut rng).unwrap();
+        let error = linear.forward(&input).unwrap_err();
+        assert_eq!((error.layer(), error.argument()), ("Linear", "output"));
     }
 
     a_mean_a_million_deviations_away_is_taken_out_exactly(layers) {
