@@ -217,6 +217,9 @@ impl<'a> Trial<'a> {
         complete(case, results, ours, may_be_partial)?;
         let mut judgements = Vec::new();
         for (group, name, actual) in results.iter() {
+            if !is_due(case, group, name, may_be_partial) {
+                continue;
+            }
             let label = format!("{group}.{name}");
             let expected = ours.get(group, name).ok_or_else(|| format!("{label} is no result of this layer"))?;
             if actual.shape() != expected.shape() {
@@ -328,6 +331,13 @@ fn recorded_targets(
         .collect())
 }
 
+/// Whether a tensor of the results is held against the case. Partial results are held against what the case has recorded
+/// (against the reference alone where that is nothing); full ones have every tensor held against the reference, too.
+fn is_due(case: &Case, group: Group, name: &str, may_be_partial: bool) -> bool {
+    let records = case.tensors.keys().any(|(group, _)| group.is_result());
+    !may_be_partial || !records || case.tensor(group, name).is_some()
+}
+
 /// Refuses results that lack a tensor which is due: the outputs always, all else unless results may be partial.
 fn complete<T>(
     case: &Case,
@@ -335,28 +345,28 @@ fn complete<T>(
     ours: &Named<Bounded>,
     may_be_partial: bool,
 ) -> std::result::Result<(), String> {
-    let due = ours.iter().filter(|(group, ..)| *group == Group::Out || !may_be_partial);
-    let recorded = case.tensors.keys().filter(|(group, _)| group.is_result() && !may_be_partial);
-    let due = due.map(|(group, name, _)| (group, name)).chain(recorded.map(|(group, name)| (*group, name.as_str())));
-    for (group, name) in due {
-        if results.get(group, name).is_none() {
+    let ours = ours.iter().map(|(group, name, _)| (group, name));
+    let recorded = case.tensors.keys().filter(|(group, _)| group.is_result());
+    for (group, name) in ours.chain(recorded.map(|(group, name)| (*group, name.as_str()))) {
+        let may_be_left_out = group != Group::Out && may_be_partial || !is_due(case, group, name, may_be_partial);
+        if results.get(group, name).is_none() && !may_be_left_out {
             return Err(format!("{group}.{name} is missing"));
         }
     }
     Ok(())
 }
 
-/// A case of a results file as the outcome of whoever wrote it.
+/// What a results file holds of a case, as the outcome of whoever wrote it.
 ///
 /// # Errors
 /// Where its tensors are of more than one floating-point type.
-pub(crate) fn outcome_of(case: &Case) -> std::result::Result<Outcome, String> {
-    match &case.status {
+pub(crate) fn outcome_of(case: &Case, result: &Case) -> std::result::Result<Outcome, String> {
+    match &result.status {
         Some(Status::Error(message)) => return Ok(Outcome::Error(message.clone())),
         Some(Status::Unsupported(message)) => return Ok(Outcome::Unsupported(message.clone())),
         Some(Status::Values) | None => {}
     }
-    let results = || case.tensors.iter().filter(|((group, _), _)| group.is_result());
+    let results = || result.tensors.iter().filter(|((group, _), _)| group.is_result());
     let mut types = results().filter_map(|(_, tensor)| dtype(tensor));
     let first = types.next();
     if types.any(|other| Some(other) != first) {
@@ -373,8 +383,9 @@ pub(crate) fn outcome_of(case: &Case) -> std::result::Result<Outcome, String> {
         }
         named
     }
-    Ok(Outcome::Values(match first {
-        Some(DType::F32) => Results::F32(named(results())),
-        _ => Results::F64(named(results())),
+    let compute_type = first.or(case.compute_type().ok()).unwrap_or(DType::F32);
+    Ok(Outcome::Values(match compute_type {
+        DType::F32 => Results::F32(named(results())),
+        DType::F64 => Results::F64(named(results())),
     }))
 }

@@ -111,12 +111,12 @@ impl Case {
     }
 
     /// The type that the layer computes in: that of its floating-point inputs and state, or else of the option `dtype`, or
-    /// else f32, PyTorch's default.
+    /// else f32, PyTorch's default. Cotangents are converted to it, as PyTorch does.
     ///
     /// # Errors
     /// Where they are of different types.
     pub fn compute_type(&self) -> Result<DType, Error> {
-        let given = [Group::In, Group::State, Group::GradOut]
+        let given = [Group::In, Group::State]
             .into_iter()
             .flat_map(|group| self.group(group).filter_map(move |(name, tensor)| Some((group, name, dtype(tensor)?))));
         let option = match self.options.get("dtype").and_then(Value::as_str) {

@@ -2,10 +2,11 @@
 
 use super::report::{Entry, Report};
 use super::{CheckArguments, Ending, Source, implementations};
-use crate::case_file::{CaseFile, Invalid};
+use crate::case_file::Invalid;
 use crate::fixtures;
 use crate::replay::Trial;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
@@ -13,9 +14,8 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
     let implementations = implementations(arguments.implementation.as_deref())?;
     let mut sources = Vec::new();
     if arguments.files.is_empty() {
-        for (_, name, bytes) in fixtures::FILES {
-            let file = CaseFile::from_bytes(bytes).map_err(|error| Invalid(format!("{name}: {error}")))?;
-            sources.push(Source { path: None, file });
+        for (_, name, _) in fixtures::FILES {
+            sources.push(Source::read(&Path::new("fixtures").join(name), &limits)?);
         }
     }
     for path in &arguments.files {
@@ -33,13 +33,10 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
             for implementation in &implementations {
                 for variant in implementation.variants(case, &selection) {
                     let verdict = trial.replay(*implementation, &variant, &limits);
-                    report.add(Entry {
-                        path: source.path.as_deref(),
-                        case,
-                        implementation: implementation.name(),
-                        variant,
-                        verdict,
-                    });
+                    let (path, implementation) = (source.path.display(), implementation.name());
+                    let arguments = format!("--implementation {implementation}{}", variant.arguments());
+                    let reproduce = format!("conformance check {path} --case {} {arguments}", case.name);
+                    report.add(Entry { case, implementation, variant, verdict, reproduce });
                 }
             }
             progress.inc(1);

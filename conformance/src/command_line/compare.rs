@@ -33,8 +33,8 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
 
     let mut report = Report::default();
     for case in &source.file.cases {
-        let outcome = match results.case(&case.name).map(outcome_of) {
-            Some(outcome) => outcome,
+        let outcome = match results.case(&case.name) {
+            Some(result) => outcome_of(case, result),
             None => Err("there is no result for it".to_owned()),
         };
         // Only values are held against the reference, which has to compute the case, too.
@@ -55,7 +55,10 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
             Err(reason) => Verdict { conclusion: Conclusion::Failed(reason), judgements: Vec::new() },
         };
         let implementation = declaring.map_or("result", |known| known.name());
-        report.add(Entry { path: Some(&arguments.file), case, implementation, variant: Variant::default(), verdict });
+        let path = format!(" {} {}", arguments.file.display(), arguments.result.display());
+        let named = named.map(|known| format!(" --implementation {}", known.name())).unwrap_or_default();
+        let reproduce = format!("conformance compare{path} --case {}{named}{}", case.name, selection.fixed.arguments());
+        report.add(Entry { case, implementation, variant: Variant::default(), verdict, reproduce });
     }
     report.finish(shared.json.as_deref())
 }

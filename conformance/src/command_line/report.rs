@@ -14,20 +14,12 @@ const SHOWN: usize = 20;
 
 /// One verdict, with what it is of.
 pub(super) struct Entry<'a> {
-    pub path: Option<&'a Path>,
     pub case: &'a Case,
     pub implementation: &'a str,
     pub variant: Variant,
     pub verdict: Verdict,
-}
-
-impl Entry<'_> {
-    /// The command that replays this entry alone.
-    fn reproduce(&self) -> String {
-        let path = self.path.map(|path| format!(" {}", path.display())).unwrap_or_default();
-        let Self { case, implementation, variant, .. } = self;
-        format!("conformance check{path} --case {} --implementation {implementation}{}", case.name, variant.arguments())
-    }
+    /// The command that comes to this verdict alone.
+    pub reproduce: String,
 }
 
 /// The counts of one row.
@@ -36,12 +28,12 @@ struct Row {
     layer: String,
     dtype: String,
     implementation: String,
-    /// Distinct cases that were run, and how often they were.
+    /// Distinct cases that were run, those among them that are to be refused, and how often they were run.
     cases: usize,
+    refusals: usize,
     last_case: String,
     runs: usize,
     passed: usize,
-    refusals: usize,
     compared: usize,
     exact: usize,
     unknown: usize,
@@ -76,7 +68,7 @@ impl Report {
             let Entry { case, implementation, variant, .. } = &entry;
             let variant = if variant.arguments().is_empty() { String::new() } else { format!(" ({variant})") };
             let what = format!("{} {}, {implementation}{variant}: {conclusion}", case.layer, case.name);
-            self.problems.push((what, entry.reproduce()));
+            self.problems.push((what, entry.reproduce.clone()));
         }
         self.verdicts.push(json!({
             "case": entry.case.name,
@@ -97,12 +89,13 @@ impl Report {
         }));
         let dtype = entry.case.compute_type().map_or("mixed".to_owned(), |dtype| dtype.to_string());
         let row = self.row(&entry.case.layer, &dtype, entry.implementation);
-        row.cases += usize::from(row.last_case != entry.case.name);
-        row.last_case.clone_from(&entry.case.name);
+        if row.last_case != entry.case.name {
+            row.last_case.clone_from(&entry.case.name);
+            row.cases += 1;
+            row.refusals += usize::from(entry.case.expect == Expect::Error);
+        }
         row.runs += 1;
-        let passed = *conclusion == Conclusion::Passed;
-        row.passed += usize::from(passed);
-        row.refusals += usize::from(passed && entry.case.expect == Expect::Error);
+        row.passed += usize::from(*conclusion == Conclusion::Passed);
         for judgement in judgements {
             row.compared += judgement.compared;
             row.exact += judgement.exact;

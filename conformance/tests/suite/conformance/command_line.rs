@@ -5,7 +5,7 @@ use conformance::{CaseFile, Group};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
-use vocabulary::StateTensor;
+use vocabulary::{StateTensor, Tensor};
 
 fn conformance(arguments: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_conformance")).args(arguments).current_dir(directory).output().unwrap()
@@ -165,7 +165,9 @@ fn results_of_strangers_are_judged() {
     *y = f32::from_bits(y.to_bits() + 2);
     let output = judge(&results);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains(&format!("out.output[{element}]")), "{}", stdout(&output));
+    let printed = stdout(&output);
+    assert!(printed.contains(&format!("out.output[{element}]")), "{printed}");
+    assert!(replayed(&printed, here).contains(&format!("out.output[{element}]")), "{printed}");
 
     results.cases.remove(place);
     let output = judge(&results);
@@ -219,11 +221,117 @@ fn a_failure_prints_the_line_that_reproduces_it() {
     let output = conformance(&["check", "file"], elsewhere.path());
     let printed = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{printed}");
-    let line =
-        printed.lines().find_map(|line| line.trim().strip_prefix("conformance ")).expect("a line that reproduces");
-    let again = conformance(&line.split(' ').collect::<Vec<_>>(), elsewhere.path());
-    assert_eq!(again.status.code(), Some(1));
-    assert!(stdout(&again).contains("out.output[0]"));
+    assert!(replayed(&printed, elsewhere.path()).contains("out.output[0]"));
+}
+
+/// What the first line prints that is said to reproduce a failure; it fails as well.
+fn replayed(printed: &str, directory: &Path) -> String {
+    let line = printed.lines().find_map(|line| line.trim().strip_prefix("conformance "));
+    let line = line.unwrap_or_else(|| panic!("no line reproduces this:\n{printed}"));
+    let again = conformance(&line.split(' ').collect::<Vec<_>>(), directory);
+    assert_eq!(again.status.code(), Some(1), "{line}");
+    stdout(&again)
+}
+
+#[test]
+fn recorded_files_are_carried_along() {
+    let elsewhere = TempDir::new().unwrap();
+    let here = elsewhere.path();
+    let arguments = ["check", "fixtures/relu.safetensors", "--case", "pair_f32_00"];
+    let output = conformance(&arguments, here);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    refused(&["check", "fixtures/gelu.safetensors"], here);
+    std::fs::create_dir(here.join("fixtures")).unwrap();
+    std::fs::write(here.join("fixtures/relu.safetensors"), "something else").unwrap();
+    refused(&arguments, here);
+}
+
+/// What a case leaves out is not compared; what it has recorded is, though a result may stop at the outputs.
+#[test]
+fn results_are_held_against_what_is_recorded() {
+    let elsewhere = TempDir::new().unwrap();
+    let here = elsewhere.path();
+    let arguments = ["cases", "--layer", "Linear", "--count", "30", "--seed", "3", "--out", "cases"];
+    assert_eq!(conformance(&arguments, here).status.code(), Some(0));
+    let arguments = ["run", "cases", "--implementation", "reference", "--out", "result"];
+    assert_eq!(conformance(&arguments, here).status.code(), Some(0));
+    let file = |name: &str| CaseFile::from_bytes(&std::fs::read(here.join(name)).unwrap()).unwrap();
+    let (cases, results) = (file("cases"), file("result"));
+    let without = |file: &CaseFile, drop: &dyn Fn(Group) -> bool| {
+        let mut file = file.clone();
+        file.cases.iter_mut().for_each(|case| case.tensors.retain(|(group, _), _| !drop(*group)));
+        file
+    };
+    let spoilt = |group: Group| {
+        let mut results = results.clone();
+        for case in &mut results.cases {
+            for (_, tensor) in case.tensors.iter_mut().filter(|((other, _), _)| *other == group) {
+                *tensor = match tensor {
+                    StateTensor::F64(_) => Tensor::full(&[3, 1, 4], 1.5_f64).unwrap().into(),
+                    _ => Tensor::full(&[3, 1, 4], 1.5_f32).unwrap().into(),
+                };
+            }
+        }
+        results
+    };
+    let judge = |cases: &CaseFile, results: &CaseFile| {
+        std::fs::write(here.join("a"), cases.to_bytes().unwrap()).unwrap();
+        std::fs::write(here.join("b"), results.to_bytes().unwrap()).unwrap();
+        let output = conformance(&["compare", "a", "b"], here);
+        (output.status.code().unwrap(), stdout(&output))
+    };
+    let passes = |cases: &CaseFile, results: &CaseFile| {
+        let (status, printed) = judge(cases, results);
+        assert_eq!(status, 0, "{printed}");
+    };
+    let fails = |cases: &CaseFile, results: &CaseFile| {
+        let (status, printed) = judge(cases, results);
+        assert!(status == 1 && !printed.contains("\nall "), "{printed}");
+    };
+    passes(&cases, &results);
+    passes(&cases, &without(&results, &Group::is_gradient));
+    fails(&cases, &spoilt(Group::GradState));
+    fails(&cases, &without(&results, &|group| group == Group::Out));
+    fails(&cases, &without(&results, &Group::is_result));
+
+    let no_gradients = without(&cases, &Group::is_gradient);
+    passes(&no_gradients, &results);
+    passes(&no_gradients, &spoilt(Group::GradState));
+    fails(&no_gradients, &spoilt(Group::Out));
+    let forward_alone = without(&cases, &|group| group.is_gradient() || group == Group::GradOut);
+    passes(&forward_alone, &results);
+    fails(&forward_alone, &spoilt(Group::Out));
+
+    // Of a case that has recorded nothing, the reference says what is right.
+    let inputs_alone = without(&cases, &Group::is_result);
+    passes(&inputs_alone, &results);
+    fails(&inputs_alone, &spoilt(Group::Out));
+    fails(&inputs_alone, &spoilt(Group::GradState));
+}
+
+/// A cotangent of the other type is converted, as PyTorch does; inputs and state of two types are refused.
+#[test]
+fn a_cotangent_takes_the_type_of_the_inputs() {
+    let elsewhere = TempDir::new().unwrap();
+    let here = elsewhere.path();
+    let mut file = conformance::fixtures::file("Linear").unwrap();
+    file.cases.retain(|case| case.name == "pair_f32_00");
+    let check = |file: &CaseFile| {
+        std::fs::write(here.join("file"), file.to_bytes().unwrap()).unwrap();
+        let output = conformance(&["check", "file"], here);
+        (output.status.code().unwrap(), stdout(&output))
+    };
+    let widen = |file: &mut CaseFile, group: Group, name: &str| {
+        let case = &mut file.cases[0];
+        let Some(StateTensor::F32(tensor)) = case.tensor(group, name).cloned() else { panic!("no {group}.{name}") };
+        case.insert(group, name, tensor.map(f64::from));
+    };
+    widen(&mut file, Group::GradOut, "output");
+    let (status, printed) = check(&file);
+    assert_eq!(status, 0, "{printed}");
+    widen(&mut file, Group::State, "weight");
+    let (status, printed) = check(&file);
+    assert!(status == 1 && printed.contains("one floating-point type"), "{printed}");
 }
 
 #[test]
