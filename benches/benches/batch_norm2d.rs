@@ -1,49 +1,64 @@
 //! BatchNorm2d, in training and in evaluation.
 
-use benches::{THREADS, group, tensor, threads, time};
+use benches::{group, side_by_side, tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use optimized::BatchNorm2dOptions;
+use optimized::{BatchNorm2dOptions, Execution};
 
 const SHAPES: [[usize; 4]; 3] = [[4, 16, 14, 14], [8, 64, 28, 28], [8, 64, 56, 56]];
 
-fn bench(criterion: &mut Criterion) {
+fn name(shape: [usize; 4]) -> String {
+    shape.map(|size| size.to_string()).join("x")
+}
+
+fn reference(channels: usize) -> reference::BatchNorm2d<f32> {
+    reference::BatchNorm2d::new(BatchNorm2dOptions::new(channels)).unwrap()
+}
+
+fn optimized(channels: usize, execution: Execution) -> optimized::BatchNorm2d<f32> {
+    let mut layer = optimized::BatchNorm2d::new(BatchNorm2dOptions::new(channels)).unwrap();
+    layer.set_execution(execution).unwrap();
+    layer
+}
+
+fn train_forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "BatchNorm2d train forward");
     for shape in SHAPES {
-        let (x, g, size) = (tensor(&shape), tensor(&shape), shape.iter().product());
-        let name = shape.map(|size| size.to_string()).join("x");
-        let mut reference = reference::BatchNorm2d::new(BatchNorm2dOptions::new(shape[1])).unwrap();
-        let optimized = |count: usize| {
-            let mut layer = optimized::BatchNorm2d::new(BatchNorm2dOptions::new(shape[1])).unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            layer
-        };
-        let mut train = group(criterion, "BatchNorm2d train forward");
-        time(&mut train, "reference", &name, size, || reference.forward_pass(&x).unwrap());
-        for count in THREADS {
-            let mut layer = optimized(count);
-            time(&mut train, &format!("optimized, {count} threads"), &name, size, || layer.forward_pass(&x).unwrap());
-        }
-        train.finish();
-        let mut backward = group(criterion, "BatchNorm2d train backward");
-        let pass = reference.forward_pass(&x).unwrap();
-        time(&mut backward, "reference", &name, size, || reference.backward(&pass, &g).unwrap());
-        for count in THREADS {
-            let mut layer = optimized(count);
-            let pass = layer.forward_pass(&x).unwrap();
-            let label = format!("optimized, {count} threads");
-            time(&mut backward, &label, &name, size, || layer.backward(&pass, &g).unwrap());
-        }
-        backward.finish();
-        let mut eval = group(criterion, "BatchNorm2d eval forward");
-        reference.eval();
-        time(&mut eval, "reference", &name, size, || reference.forward(&x).unwrap());
-        for count in THREADS {
-            let mut layer = optimized(count);
-            layer.eval();
-            time(&mut eval, &format!("optimized, {count} threads"), &name, size, || layer.forward(&x).unwrap());
-        }
-        eval.finish();
+        let (x, size) = (&tensor(&shape), shape.iter().product());
+        let mut reference = reference(shape[1]);
+        side_by_side(&mut group, (&name(shape), size), Some(|| reference.forward_pass(x).unwrap()), |execution| {
+            let mut layer = optimized(shape[1], execution);
+            move || layer.forward_pass(x).unwrap()
+        });
     }
 }
 
-criterion_group!(benches, bench);
+fn train_backward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "BatchNorm2d train backward");
+    for shape in SHAPES {
+        let (x, g, size) = (&tensor(&shape), &tensor(&shape), shape.iter().product());
+        let mut reference = reference(shape[1]);
+        let pass = reference.forward_pass(x).unwrap();
+        side_by_side(&mut group, (&name(shape), size), Some(|| reference.backward(&pass, g).unwrap()), |execution| {
+            let mut layer = optimized(shape[1], execution);
+            let pass = layer.forward_pass(x).unwrap();
+            move || layer.backward(&pass, g).unwrap()
+        });
+    }
+}
+
+fn eval_forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "BatchNorm2d eval forward");
+    for shape in SHAPES {
+        let (x, size) = (&tensor(&shape), shape.iter().product());
+        let mut reference = reference(shape[1]);
+        reference.eval();
+        side_by_side(&mut group, (&name(shape), size), Some(|| reference.forward(x).unwrap()), |execution| {
+            let mut layer = optimized(shape[1], execution);
+            layer.eval();
+            move || layer.forward(x).unwrap()
+        });
+    }
+}
+
+criterion_group!(benches, train_forward, train_backward, eval_forward);
 criterion_main!(benches);

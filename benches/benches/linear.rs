@@ -1,50 +1,74 @@
 //! Linear. Elements are multiply-adds.
 
-use benches::{THREADS, group, tensor, threads, time};
+use benches::{group, side_by_side, tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use optimized::LinearOptions;
+use optimized::{Execution, LinearOptions, Tensor};
 
 /// Rows, in_features, out_features; and whether reference takes part.
 const SIZES: [(usize, usize, usize, bool); 4] =
     [(1, 512, 512, true), (32, 128, 128, true), (64, 1024, 1024, false), (1024, 1024, 1024, false)];
 
-fn bench(criterion: &mut Criterion) {
-    for (rows, inputs, outputs, with_reference) in SIZES {
+/// One size: both layers, and their operands.
+struct Setup {
+    reference: reference::Linear<f32>,
+    optimized: optimized::Linear<f32>,
+    x: Tensor<f32>,
+    g: Tensor<f32>,
+    name: String,
+    products: usize,
+}
+
+impl Setup {
+    fn new(rows: usize, inputs: usize, outputs: usize) -> Self {
         let options = LinearOptions::new(inputs, outputs);
         let (weight, bias) = (tensor(&[outputs, inputs]), tensor(&[outputs]));
-        let (x, g) = (tensor(&[rows, inputs]), tensor(&[rows, outputs]));
-        let (name, products) = (format!("{rows}x{inputs}→{outputs}"), rows * inputs * outputs);
         let reference = reference::Linear::with_parameters(options.clone(), weight.clone(), Some(bias.clone()));
-        let mut reference = reference.unwrap();
-        let optimized = |count: usize| {
-            let layer = optimized::Linear::with_parameters(options.clone(), weight.clone(), Some(bias.clone()));
-            let mut layer = layer.unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            layer
-        };
-        let mut forward = group(criterion, "Linear forward");
-        if with_reference {
-            time(&mut forward, "reference", &name, products, || reference.forward(&x).unwrap());
+        let optimized = optimized::Linear::with_parameters(options, weight, Some(bias));
+        Self {
+            reference: reference.unwrap(),
+            optimized: optimized.unwrap(),
+            x: tensor(&[rows, inputs]),
+            g: tensor(&[rows, outputs]),
+            name: format!("{rows}x{inputs}→{outputs}"),
+            products: rows * inputs * outputs,
         }
-        for count in THREADS {
-            let layer = optimized(count);
-            time(&mut forward, &format!("optimized, {count} threads"), &name, products, || layer.forward(&x).unwrap());
-        }
-        forward.finish();
-        let mut backward = group(criterion, "Linear backward");
-        if with_reference {
-            let pass = reference.forward_pass(&x).unwrap();
-            time(&mut backward, "reference", &name, 2 * products, || reference.backward(&pass, &g).unwrap());
-        }
-        for count in THREADS {
-            let mut layer = optimized(count);
-            let pass = layer.forward_pass(&x).unwrap();
-            let label = format!("optimized, {count} threads");
-            time(&mut backward, &label, &name, 2 * products, || layer.backward(&pass, &g).unwrap());
-        }
-        backward.finish();
+    }
+
+    fn optimized(&self, execution: Execution) -> optimized::Linear<f32> {
+        let mut layer = self.optimized.clone();
+        layer.set_execution(execution).unwrap();
+        layer
     }
 }
 
-criterion_group!(benches, bench);
+fn forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "Linear forward");
+    for (rows, inputs, outputs, with_reference) in SIZES {
+        let setup = &Setup::new(rows, inputs, outputs);
+        let reference = with_reference.then_some(|| setup.reference.forward(&setup.x).unwrap());
+        side_by_side(&mut group, (&setup.name, setup.products), reference, |execution| {
+            let layer = setup.optimized(execution);
+            move || layer.forward(&setup.x).unwrap()
+        });
+    }
+}
+
+fn backward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "Linear backward");
+    for (rows, inputs, outputs, with_reference) in SIZES {
+        let setup = &Setup::new(rows, inputs, outputs);
+        let reference = with_reference.then(|| {
+            let mut layer = setup.reference.clone();
+            let pass = layer.forward_pass(&setup.x).unwrap();
+            move || layer.backward(&pass, &setup.g).unwrap()
+        });
+        side_by_side(&mut group, (&setup.name, 2 * setup.products), reference, |execution| {
+            let mut layer = setup.optimized(execution);
+            let pass = layer.forward_pass(&setup.x).unwrap();
+            move || layer.backward(&pass, &setup.g).unwrap()
+        });
+    }
+}
+
+criterion_group!(benches, forward, backward);
 criterion_main!(benches);

@@ -1,36 +1,43 @@
 //! MSELoss, the mean.
 
-use benches::{THREADS, group, tensor, threads, time};
+use benches::{group, side_by_side, tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use optimized::{MSELossOptions, Tensor};
+use optimized::{Execution, MSELossOptions, Tensor};
 
 const SIZES: [usize; 3] = [1024, 65_536, 1 << 20];
 
-fn bench(criterion: &mut Criterion) {
+fn optimized(execution: Execution) -> optimized::MSELoss {
+    let mut loss = optimized::MSELoss::new(MSELossOptions::new()).unwrap();
+    loss.set_execution(execution).unwrap();
+    loss
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "MSELoss forward");
+    let reference = reference::MSELoss::new(MSELossOptions::new()).unwrap();
     for size in SIZES {
-        let (x, t, g, name) = (tensor(&[size]), tensor(&[size]), Tensor::scalar(0.5), size.to_string());
-        let mut reference = reference::MSELoss::new(MSELossOptions::new()).unwrap();
-        let pass = reference.forward_pass(&x, &t).unwrap();
-        let mut forward = group(criterion, "MSELoss forward");
-        time(&mut forward, "reference", &name, size, || reference.forward(&x, &t).unwrap());
-        for count in THREADS {
-            let mut layer = optimized::MSELoss::new(MSELossOptions::new()).unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            time(&mut forward, &format!("optimized, {count} threads"), &name, size, || layer.forward(&x, &t).unwrap());
-        }
-        forward.finish();
-        let mut backward = group(criterion, "MSELoss backward");
-        time(&mut backward, "reference", &name, size, || reference.backward(&pass, &g).unwrap());
-        for count in THREADS {
-            let mut layer = optimized::MSELoss::new(MSELossOptions::new()).unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            let pass = layer.forward_pass(&x, &t).unwrap();
-            let label = format!("optimized, {count} threads");
-            time(&mut backward, &label, &name, size, || layer.backward(&pass, &g).unwrap());
-        }
-        backward.finish();
+        let (x, t, name) = (&tensor(&[size]), &tensor(&[size]).map(|x| 0.5 - x), size.to_string());
+        side_by_side(&mut group, (&name, size), Some(|| reference.forward(x, t).unwrap()), |execution| {
+            let loss = optimized(execution);
+            move || loss.forward(x, t).unwrap()
+        });
     }
 }
 
-criterion_group!(benches, bench);
+fn backward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "MSELoss backward");
+    let mut reference = reference::MSELoss::new(MSELossOptions::new()).unwrap();
+    let g = &Tensor::scalar(0.5);
+    for size in SIZES {
+        let (x, t, name) = (&tensor(&[size]), &tensor(&[size]).map(|x| 0.5 - x), size.to_string());
+        let pass = reference.forward_pass(x, t).unwrap();
+        side_by_side(&mut group, (&name, size), Some(|| reference.backward(&pass, g).unwrap()), |execution| {
+            let mut loss = optimized(execution);
+            let pass = loss.forward_pass(x, t).unwrap();
+            move || loss.backward(&pass, g).unwrap()
+        });
+    }
+}
+
+criterion_group!(benches, forward, backward);
 criterion_main!(benches);

@@ -1,37 +1,42 @@
 //! Sigmoid.
 
-use benches::{THREADS, group, tensor, threads, time};
+use benches::{group, side_by_side, tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use optimized::SigmoidOptions;
+use optimized::{Execution, SigmoidOptions};
 
 const SIZES: [usize; 3] = [1024, 65_536, 1 << 20];
 
-fn bench(criterion: &mut Criterion) {
+fn optimized(execution: Execution) -> optimized::Sigmoid {
+    let mut layer = optimized::Sigmoid::new(SigmoidOptions::new()).unwrap();
+    layer.set_execution(execution).unwrap();
+    layer
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "Sigmoid forward");
+    let reference = reference::Sigmoid::new(SigmoidOptions::new()).unwrap();
     for size in SIZES {
-        let (x, g, name) = (tensor(&[size]), tensor(&[size]), size.to_string());
-        let mut reference = reference::Sigmoid::new(SigmoidOptions::new()).unwrap();
-        let pass = reference.forward_pass(&x).unwrap();
-        let mut forward = group(criterion, "Sigmoid forward");
-        time(&mut forward, "reference", &name, size, || reference.forward(&x).unwrap());
-        for count in THREADS {
-            let mut layer = optimized::Sigmoid::new(SigmoidOptions::new()).unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            time(&mut forward, &format!("optimized, {count} threads"), &name, size, || layer.forward(&x).unwrap());
-        }
-        forward.finish();
-        let mut backward = group(criterion, "Sigmoid backward");
-        time(&mut backward, "reference", &name, size, || reference.backward(&pass, &g).unwrap());
-        for count in THREADS {
-            let mut layer = optimized::Sigmoid::new(SigmoidOptions::new()).unwrap();
-            layer.set_execution(threads(count)).unwrap();
-            let pass = layer.forward_pass(&x).unwrap();
-            time(&mut backward, &format!("optimized, {count} threads"), &name, size, || {
-                layer.backward(&pass, &g).unwrap()
-            });
-        }
-        backward.finish();
+        let (x, name) = (&tensor(&[size]), size.to_string());
+        side_by_side(&mut group, (&name, size), Some(|| reference.forward(x).unwrap()), |execution| {
+            let layer = optimized(execution);
+            move || layer.forward(x).unwrap()
+        });
     }
 }
 
-criterion_group!(benches, bench);
+fn backward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "Sigmoid backward");
+    let mut reference = reference::Sigmoid::new(SigmoidOptions::new()).unwrap();
+    for size in SIZES {
+        let (x, g, name) = (&tensor(&[size]), &tensor(&[size]), size.to_string());
+        let pass = reference.forward_pass(x).unwrap();
+        side_by_side(&mut group, (&name, size), Some(|| reference.backward(&pass, g).unwrap()), |execution| {
+            let mut layer = optimized(execution);
+            let pass = layer.forward_pass(x).unwrap();
+            move || layer.backward(&pass, g).unwrap()
+        });
+    }
+}
+
+criterion_group!(benches, forward, backward);
 criterion_main!(benches);

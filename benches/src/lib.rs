@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The numbers of threads that optimized is timed at.
-pub const THREADS: [usize; 2] = [1, 2];
+const THREADS: [usize; 2] = [1, 2];
 
 /// A tensor of numbers in [−2, 2) that are equal on every run.
 ///
@@ -32,12 +32,6 @@ pub fn tensor(shape: &[usize]) -> Tensor<f32> {
     }
 }
 
-/// An execution on so many threads, otherwise of the layer's own choice.
-pub fn threads(count: usize) -> Execution {
-    let count = NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN);
-    Execution::default().threads(Threads::new(count))
-}
-
 /// A group of one layer and direction.
 pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
@@ -45,14 +39,22 @@ pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a,
     group
 }
 
-/// Times `run` as `implementation` at `size`, counting `elements` of it a second.
-pub fn time<R>(
+/// Times both crates at one size, counting `elements` of it a second: reference where it takes part, and what `optimized`
+/// makes of an execution on each number of threads.
+pub fn side_by_side<R, O, F: FnMut() -> O>(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    implementation: &str,
-    size: &str,
-    elements: usize,
-    mut run: impl FnMut() -> R,
+    (size, elements): (&str, usize),
+    reference: Option<impl FnMut() -> R>,
+    optimized: impl Fn(Execution) -> F,
 ) {
     group.throughput(Throughput::Elements(elements as u64));
-    group.bench_function(BenchmarkId::new(implementation, size), |bencher| bencher.iter(&mut run));
+    if let Some(mut reference) = reference {
+        group.bench_function(BenchmarkId::new("reference", size), |bencher| bencher.iter(&mut reference));
+    }
+    for threads in THREADS {
+        let name = format!("optimized, {threads} threads");
+        let threads = Threads::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN));
+        let mut optimized = optimized(Execution::default().threads(threads));
+        group.bench_function(BenchmarkId::new(name, size), |bencher| bencher.iter(&mut optimized));
+    }
 }

@@ -29,3 +29,8 @@ pub use layers::{NAMES as LAYERS, generator, run_reference};
 pub use replay::{Conclusion, Limits, Purpose, Trial, Verdict, check_memory, replay};
 pub use task::Task;
 pub use tensors::{DType, Group, Named, Value};
+
+/// The README's own example runs, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
