@@ -22,7 +22,8 @@ pub struct Judgement {
     pub unlikely: usize,
     /// Whether the bounds say too little: their median exceeds a tenth of the tensor's root mean square.
     pub mistrusted: bool,
-    /// Whether the same holds for a gradient that vanishes by saturation or cancellation, which is no reason for mistrust.
+    /// Whether the same holds for a gradient that vanishes by saturation or cancellation, which is no reason for mistrust: the
+    /// bounds are below a thousandth of the terms that it remains of.
     pub saturated: bool,
     /// The element that is furthest outside its bound, where one is.
     pub worst: Option<Worst>,
@@ -51,11 +52,20 @@ pub(crate) struct Target {
     pub value: f64,
     pub bound: f64,
     pub likely: f64,
+    /// The magnitude of the terms that the value remains of.
+    pub scale: f64,
+}
+
+impl Target {
+    /// What has to be met exactly.
+    pub fn exact(value: f64) -> Self {
+        Self { value, bound: 0.0, likely: 0.0, scale: value.abs() }
+    }
 }
 
 impl From<Bounded> for Target {
     fn from(number: Bounded) -> Self {
-        Self { value: number.value(), bound: number.bound(), likely: number.likely() }
+        Self { value: number.value(), bound: number.bound(), likely: number.likely(), scale: number.scale() }
     }
 }
 
@@ -76,6 +86,8 @@ fn compare(actual: f64, target: &Target, keeps_sign_of_zero: bool) -> (f64, bool
 /// Judges a tensor's elements against the bounded reference and, where a case has recorded some, against expected values.
 pub(crate) struct Judge {
     pub group: Group,
+    /// The smallest normal number of the type.
+    pub smallest: f64,
     pub keeps_sign_of_zero: bool,
 }
 
@@ -132,27 +144,45 @@ impl Judge {
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
-        let loose = is_loose(bounded);
-        judgement.saturated = loose && self.group.is_gradient();
-        judgement.mistrusted = loose && !self.group.is_gradient() || judgement.compared == 0 && judgement.unknown > 0;
+        let trust = trust(bounded, self.smallest);
+        judgement.saturated = trust == Trust::Vanishing && self.group.is_gradient();
+        judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;
         judgement
     }
 }
 
-/// Whether the median bound exceeds a tenth of the root mean square, over the finite elements.
-fn is_loose(bounded: &[Target]) -> bool {
-    let finite = || bounded.iter().filter(|target| target.value.is_finite() && target.bound > 0.0);
-    let mut bounds: Vec<f64> = finite().map(|target| target.bound).collect();
+/// How much the bounds of a tensor say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Their median is below a tenth of the root mean square of the values.
+    Tight,
+    /// It is not; but it is below a thousandth of that of the terms which the values remain of.
+    Vanishing,
+    /// Neither.
+    Loose,
+}
+
+/// Judges the bounds of the elements that are not exact; those of which nothing is known have infinite ones.
+fn trust(bounded: &[Target], smallest: f64) -> Trust {
+    let rounded = || bounded.iter().filter(|target| target.bound > 0.0);
+    let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
     if bounds.is_empty() {
-        return false;
+        return Trust::Tight;
     }
     bounds.sort_by(f64::total_cmp);
     let median = bounds[bounds.len() / 2];
-    // Scaled, so that squares do not overflow.
-    let largest = finite().map(|target| target.value.abs()).fold(0.0, f64::max);
-    if largest == 0.0 {
-        return median.is_infinite();
+    let root_mean_square = |number: fn(&Target) -> f64| {
+        let numbers = || rounded().map(number).filter(|number| number.is_finite());
+        // Scaled, so that squares do not overflow.
+        let largest = numbers().map(f64::abs).fold(0.0, f64::max);
+        let squares: f64 = numbers().map(|number| (number / largest).powi(2)).sum();
+        if largest == 0.0 { 0.0 } else { largest * (squares / numbers().count() as f64).sqrt() }
+    };
+    // What is lost below the smallest normal numbers is negligible, whatever the values.
+    const NEGLIGIBLE: f64 = 4096.0;
+    match median {
+        _ if median <= 0.1 * root_mean_square(|target| target.value) || median <= NEGLIGIBLE * smallest => Trust::Tight,
+        _ if median <= root_mean_square(|target| target.scale) / 1024.0 => Trust::Vanishing,
+        _ => Trust::Loose,
     }
-    let squares: f64 = finite().map(|target| (target.value / largest).powi(2)).sum();
-    median > 0.1 * largest * (squares / bounds.len() as f64).sqrt()
 }

@@ -1,6 +1,6 @@
 //! One case through one variant of one implementation, judged.
 
-use crate::bounded::{Bounded, Declaration, under};
+use crate::bounded::{Arithmetic, Bounded, Declaration, under};
 use crate::case_file::{Case, Expect, Status};
 use crate::comparison::{Judge, Judgement, Target};
 use crate::implementation::{Implementation, Outcome, Results, Variant};
@@ -229,7 +229,9 @@ impl<'a> Trial<'a> {
             if let Some(recorded) = recorded.filter(|recorded| recorded.shape() != actual.shape()) {
                 return Err(format!("{label} has shape {:?}, but {:?} was recorded", actual.shape(), recorded.shape()));
             }
-            let judge = Judge { group, keeps_sign_of_zero: layers::keeps_sign_of_zero(&case.layer) };
+            let (smallest, keeps_sign_of_zero) =
+                (Arithmetic::of(compute_type).smallest, layers::keeps_sign_of_zero(&case.layer));
+            let judge = Judge { group, smallest, keeps_sign_of_zero };
             judgements.push(match (actual, expected) {
                 (Value::Float(actual), Value::Float(expected)) => {
                     let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
@@ -248,7 +250,7 @@ impl<'a> Trial<'a> {
                     judge.judge(name, &actual, &expected, recorded.as_deref())
                 }
                 (Value::Integer(actual), Value::Integer(expected)) => {
-                    let exact = |&x: &i64| Target { value: x as f64, bound: 0.0, likely: 0.0 };
+                    let exact = |&x: &i64| Target::exact(x as f64);
                     let recorded = match recorded {
                         Some(StateTensor::I64(tensor)) => Some(tensor.as_slice().iter().map(exact).collect::<Vec<_>>()),
                         Some(_) => return Err(format!("{label} was recorded as numbers")),
@@ -299,11 +301,11 @@ fn conclude(judgements: &[Judgement]) -> Conclusion {
     }
 }
 
-/// The reference's results with bounds, under a declaration; all sums closed.
+/// The reference's results with bounds, under a declaration; all of them settled.
 pub(crate) fn bounded(case: &Case, dtype: DType, declaration: Declaration) -> Result<Named<Bounded>> {
     let run = || {
         let mut results = layers::run_reference(&Task::<Bounded>::new(case)?)?;
-        results.floats_mut().flat_map(Tensor::as_mut_slice).for_each(|number| *number = number.closed());
+        results.floats_mut().flat_map(Tensor::as_mut_slice).for_each(|number| *number = number.settled());
         Ok(results)
     };
     under(dtype, declaration, run).0
@@ -326,7 +328,7 @@ fn recorded_targets(
             let overflows_in_one =
                 value.is_finite() != ours.value.is_finite() && theirs.value.is_finite() != ours.value.is_finite();
             let bound = if overflows_in_one { f64::INFINITY } else { ours.bound + theirs.bound };
-            Target { value, bound, likely: bound }
+            Target { value, bound, likely: bound, scale: ours.scale }
         })
         .collect())
 }

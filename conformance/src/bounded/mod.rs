@@ -17,8 +17,11 @@
 //! * What is exact costs nothing. A number that is a multiple of 2^g and less than 2^(g + digits) is a number of the type; so
 //!   a sum of multiples of 2^g whose Σ|terms| stays below that is exact in every order, and products likewise. The exact lane
 //!   — tolerance 0, at any size — is where this makes the bound 0.
-//! * Where the value, or a partial sum in some order, may overflow, the bound is infinite: nothing is known. Where a value
-//!   overflows whatever the rounding, it is ±inf and known; infinities and NaN of the input propagate and are known.
+//! * A number beyond the largest of the type keeps its value, and a mark that it may be ±inf instead: an implementation that
+//!   rounds it has the infinity; one that fuses it into what follows, or carries it in a wider type, has the value. What
+//!   follows has to admit both, or else nothing is known (the bound is infinite). Only where the final result itself is
+//!   beyond the largest number is it ±inf for certain ([`Bounded::settled`]). Where partial sums may overflow to either
+//!   side, nothing is known. Infinities and NaN of the input propagate, and are known.
 //! * A comparison closer than its bounds answers [`Condition::Either`], and selection by it covers both branches.
 //!
 //! Beside the bound stands a *likely* bound: the same, but that sums of n ≥ 64 terms count 8·√n·u·Σ|terms|. Exceeding it is
@@ -39,6 +42,10 @@ use vocabulary::Scalar;
 /// From so many terms on, a sum has a likely bound of its own; and the factor λ of that bound.
 const LIKELY_FROM: f64 = 64.0;
 const LAMBDA: f64 = 8.0;
+
+/// The share of the terms of x − μ that counts for its scale: 2⁻¹⁴. Where single precision loses the deviations in the mean, it
+/// is less than what is lost; where double precision carries the mean, it is far more.
+const CENTRED: f64 = 1.0 / (1 << 14) as f64;
 
 /// The grain of a number of which no more is known than its bound.
 const NO_GRAIN: i32 = i32::MIN;
@@ -63,12 +70,16 @@ pub struct Bounded<const WIDE: bool = false> {
     value: f64,
     bound: f64,
     likely: f64,
-    /// Σ|terms| of the pending sum, its finite terms alone.
-    magnitude: f64,
+    /// The sums of the positive and of the negative terms of the pending sum, at their largest magnitudes; finite terms alone.
+    sides: [f64; 2],
     /// The number of terms of the pending sum; 1 where nothing is pending.
     terms: f64,
     /// An exponent g such that the value is exactly right and a multiple of 2^g, or [`NO_GRAIN`].
     grain: i32,
+    /// The sign of the infinity that an implementation may have in place of the value; 0 where it may not.
+    overflow: i8,
+    /// The magnitude of the terms that the value is what remains of, through all that followed.
+    scale: f64,
 }
 
 /// The largest g such that x is a multiple of 2^g.
@@ -101,6 +112,15 @@ fn representable(arithmetic: &Arithmetic, magnitude: f64, grain: i32) -> bool {
     }
 }
 
+/// +1 or −1, as the number is above or below 0, whatever its rounding; 0 where it may be either, or 0.
+fn certain_sign(value: f64, bound: f64) -> i8 {
+    match value.abs() > bound {
+        true if value > 0.0 => 1,
+        true => -1,
+        false => 0,
+    }
+}
+
 impl<const WIDE: bool> Bounded<WIDE> {
     /// A number that every implementation has exactly.
     pub fn exact(value: f64) -> Self {
@@ -108,12 +128,16 @@ impl<const WIDE: bool> Bounded<WIDE> {
     }
 
     fn closed_at(value: f64, bound: f64, likely: f64, grain: i32) -> Self {
-        let magnitude = if value.is_finite() { value.abs() } else { 0.0 };
-        Self { value, bound, likely, magnitude, terms: 1.0, grain }
+        let sides = if value.is_finite() { [value, -value].map(|side| (side + bound).max(0.0)) } else { [0.0; 2] };
+        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, scale: value.abs() }
     }
 
     fn unknown(value: f64) -> Self {
         Self::closed_at(value, f64::INFINITY, f64::INFINITY, NO_GRAIN)
+    }
+
+    fn with_scale(self, scale: f64) -> Self {
+        Self { scale, ..self }
     }
 
     /// The value. It is exact only as far as the bound says.
@@ -131,13 +155,14 @@ impl<const WIDE: bool> Bounded<WIDE> {
         self.likely
     }
 
-    fn is_exact(self) -> bool {
-        self.bound == 0.0 && self.terms == 1.0
+    /// The magnitude of what the value remains of: |a| + |b| for a − b, its product with |c| for (a − b)·c. A bound that is small
+    /// against it is tight, however small the value.
+    pub fn scale(self) -> f64 {
+        self.scale
     }
 
-    /// Whether this is an infinity because a finite number lies beyond the largest of the type.
-    fn has_overflowed(self) -> bool {
-        self.value.is_infinite() && self.bound == 0.0 && self.grain == NO_GRAIN
+    fn is_exact(self) -> bool {
+        self.bound == 0.0 && self.terms == 1.0 && self.overflow == 0
     }
 
     fn is_exactly(self, value: f64) -> bool {
@@ -154,15 +179,18 @@ impl<const WIDE: bool> Bounded<WIDE> {
             return self;
         }
         let arithmetic = Self::arithmetic();
-        let n = self.terms;
+        let (n, magnitude) = (self.terms, self.sides[0] + self.sides[1]);
+        let closed_at = |value, bound, likely, grain| Self {
+            overflow: self.overflow,
+            ..Self::closed_at(value, bound, likely, grain).with_scale(self.scale)
+        };
         if !self.value.is_finite() {
-            let certain = self.magnitude < arithmetic.largest && self.bound == 0.0;
-            return if certain { Self::closed_at(self.value, 0.0, 0.0, self.grain) } else { Self::unknown(self.value) };
+            let certain = magnitude < arithmetic.largest && self.bound == 0.0;
+            return if certain { closed_at(self.value, 0.0, 0.0, self.grain) } else { Self::unknown(self.value) };
         }
-        if self.bound == 0.0 && representable(&arithmetic, self.magnitude, self.grain) {
-            return Self::closed_at(self.value, 0.0, 0.0, self.grain);
+        if self.bound == 0.0 && self.overflow == 0 && representable(&arithmetic, magnitude, self.grain) {
+            return closed_at(self.value, 0.0, 0.0, self.grain);
         }
-        let magnitude = self.magnitude + self.bound;
         let own = Arithmetic::gamma(UNIT_64, n - 1.0) * magnitude + n * arithmetic.smallest;
         let rounding = if n == 2.0 && declaration().pairs_round_once {
             arithmetic.unit * (self.value.abs() + self.bound)
@@ -172,10 +200,52 @@ impl<const WIDE: bool> Bounded<WIDE> {
         let likely =
             if n < LIKELY_FROM { rounding } else { rounding.min(LAMBDA * n.sqrt() * arithmetic.unit * magnitude) };
         let (bound, likely) = (self.bound + rounding + own, self.likely + likely + own);
-        if magnitude + bound > arithmetic.largest {
-            return Self::unknown(self.value);
+        let closed = closed_at(self.value, bound, likely, NO_GRAIN);
+        // A partial sum may overflow to the side whose terms alone may; it stays there, unless those of the other may, too.
+        let may_overflow = |side: f64| {
+            side * (1.0 + Arithmetic::gamma(arithmetic.unit, n - 1.0)) + n * arithmetic.smallest > arithmetic.largest
+        };
+        match self.sides.map(may_overflow) {
+            [true, true] => Self::unknown(self.value),
+            [true, false] => closed.or_infinity(1),
+            [false, true] => closed.or_infinity(-1),
+            [false, false] => closed,
         }
-        Self::closed_at(self.value, bound, likely, NO_GRAIN)
+    }
+
+    /// The number as the result of a layer: closed, and an infinity where it lies beyond the largest number of the type.
+    pub fn settled(self) -> Self {
+        let closed = self.closed();
+        let largest = Self::arithmetic().largest;
+        match f64::from(closed.overflow) {
+            0.0 => closed,
+            sign if sign * closed.value - closed.bound > largest => {
+                Self::closed_at(sign * f64::INFINITY, 0.0, 0.0, NO_GRAIN).with_scale(closed.scale)
+            }
+            _ => Self::unknown(closed.value),
+        }
+    }
+
+    /// The same number, which may also be an infinity of that sign.
+    fn or_infinity(self, sign: i8) -> Self {
+        match self.overflow {
+            0 => Self { overflow: sign, grain: NO_GRAIN, ..self },
+            known if known == sign => self,
+            _ => Self::unknown(self.value),
+        }
+    }
+
+    /// The same product or quotient, which may be an infinity where `a` or `b` may; unknown where its sign is not certain.
+    fn or_infinity_of(self, a: Self, b: Self) -> Self {
+        if a.overflow == 0 && b.overflow == 0 {
+            return self;
+        }
+        let sign = |x: Self| certain_sign(x.value, x.bound);
+        let consistent = |x: Self| x.overflow == 0 || x.overflow == sign(x);
+        match sign(a) * sign(b) {
+            sign if sign != 0 && consistent(a) && consistent(b) => self.or_infinity(sign),
+            _ => Self::unknown(self.value),
+        }
     }
 
     /// A result that is rounded once: `bound` and `likely` are what its operands brought, `roundings` how often u counts.
@@ -184,17 +254,21 @@ impl<const WIDE: bool> Bounded<WIDE> {
         if bound == 0.0 && value.is_finite() && representable(&arithmetic, value.abs(), grain) {
             return Self::closed_at(value, 0.0, 0.0, grain);
         }
+        if bound.is_finite() && value.is_infinite() {
+            // Beyond double precision, too.
+            return Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity(if value > 0.0 { 1 } else { -1 });
+        }
         let local = |brought: f64| {
             brought + roundings * (arithmetic.unit + UNIT_64) * (value.abs() + brought) + arithmetic.smallest
         };
         let (bound, likely) = (local(bound), local(likely));
-        if value.abs() - bound > arithmetic.largest || value.is_infinite() {
-            return Self::closed_at(f64::INFINITY.copysign(value), 0.0, 0.0, NO_GRAIN);
+        let rounded = Self::closed_at(value, bound, likely, NO_GRAIN);
+        match certain_sign(value, bound) {
+            _ if value.is_nan() || !bound.is_finite() => Self::unknown(value),
+            _ if value.abs() + bound <= arithmetic.largest => rounded,
+            0 => Self::unknown(value),
+            sign => rounded.or_infinity(sign),
         }
-        if value.is_nan() || value.abs() + bound > arithmetic.largest {
-            return Self::unknown(value);
-        }
-        Self::closed_at(value, bound, likely, NO_GRAIN)
     }
 
     /// A function of one argument within the declared ulps, where `steepest(x, e)` bounds |f'| over [x − e, x + e].
@@ -204,33 +278,44 @@ impl<const WIDE: bool> Bounded<WIDE> {
         if x.bound == f64::INFINITY {
             return Self::unknown(value);
         }
-        if x.is_exact() && value.is_infinite() && x.value.is_finite() && x.value != 0.0 {
-            return Self::closed_at(value, 0.0, 0.0, NO_GRAIN); // an overflow even of double precision
-        }
-        // Limits at ±inf, NaN and poles.
-        if x.is_exact() && (!x.value.is_finite() || !value.is_finite()) {
+        // Limits at ±inf, NaN and poles; but an overflow even of double precision is none.
+        let overflows = value.is_infinite() && x.value.is_finite() && x.value != 0.0;
+        if x.is_exact() && !overflows && (!x.value.is_finite() || !value.is_finite()) {
             return Self::exact(value);
         }
         let brought = |e: f64| if e == 0.0 { 0.0 } else { e * steepest(x.value, e) };
-        let (bound, likely) = (brought(x.bound), brought(x.likely));
-        if !bound.is_finite() {
-            return Self::unknown(value);
+        let (mut bound, mut likely) = (brought(x.bound), brought(x.likely));
+        let roundings = 2.0 * declaration().function_ulps;
+        if x.overflow == 0 {
+            return Self::rounded(value, bound, likely, NO_GRAIN, roundings);
         }
-        Self::rounded(value, bound, likely, NO_GRAIN, 2.0 * declaration().function_ulps)
+        let limit = f(f64::from(x.overflow) * f64::INFINITY);
+        if limit.is_infinite() {
+            return Self::rounded(value, bound, likely, NO_GRAIN, roundings).or_infinity(if limit > 0.0 {
+                1
+            } else {
+                -1
+            });
+        }
+        bound += (value - limit).abs();
+        likely += (value - limit).abs();
+        Self::rounded(value, bound, likely, NO_GRAIN, roundings)
     }
 
     fn compare(self, other: Self, holds: impl Fn(f64, f64) -> bool) -> Condition {
         let (a, b) = (self.closed(), other.closed());
         let reach = a.bound + b.bound;
-        let (answer, ambiguous) = match holds(a.value, b.value) {
-            _ if reach > 0.0 && (reach.is_infinite() || (a.value - b.value).abs() <= reach) => {
-                (Condition::Either, true)
-            }
-            holds => (holds.into(), false),
-        };
+        let answer = holds(a.value, b.value);
+        let may_be_infinite = |x: Self| if x.overflow == 0 { x.value } else { f64::from(x.overflow) * f64::INFINITY };
+        let differs =
+            [(may_be_infinite(a), b.value), (a.value, may_be_infinite(b)), (may_be_infinite(a), may_be_infinite(b))]
+                .iter()
+                .any(|&(a, b)| holds(a, b) != answer);
+        let close = reach > 0.0 && (reach.is_infinite() || (a.value - b.value).abs() <= reach);
+        let ambiguous = close || differs;
         // The hash follows the value's own branch, so that an ambiguous one counts as a change only where it changes.
-        branch(u64::from(holds(a.value, b.value)), ambiguous);
-        answer
+        branch(u64::from(answer), ambiguous);
+        if ambiguous { Condition::Either } else { answer.into() }
     }
 }
 
@@ -258,7 +343,8 @@ impl<const WIDE: bool> PartialEq for Bounded<WIDE> {
 impl<const WIDE: bool> Neg for Bounded<WIDE> {
     type Output = Self;
     fn neg(self) -> Self {
-        Self { value: -self.value, ..self }
+        let sides = [self.sides[1], self.sides[0]];
+        Self { value: -self.value, sides, overflow: -self.overflow, ..self }
     }
 }
 
@@ -273,20 +359,28 @@ impl<const WIDE: bool> Add for Bounded<WIDE> {
         }
         let value = self.value + other.value;
         let overflows = !value.is_finite() && self.value.is_finite() && other.value.is_finite();
+        let overflow = if self.overflow == 0 { other.overflow } else { self.overflow };
+        // Two infinities that need not be there, or one against a number, may join to anything.
+        let opposed = |a: Self, b: Self| {
+            let beyond_double = a.overflow != 0 && a.value.is_infinite();
+            a.overflow * b.overflow < 0 || beyond_double && a.value * b.value < 0.0
+        };
+        let unknown = overflows || opposed(self, other) || opposed(other, self);
         // What an infinity or a NaN is added to does not matter, unless it is unknown itself.
         let merge = |a: f64, b: f64| match value.is_finite() {
-            _ if overflows => f64::INFINITY,
+            _ if unknown || a.is_infinite() || b.is_infinite() => f64::INFINITY,
             true => a + b,
-            false if a.is_infinite() || b.is_infinite() => f64::INFINITY,
             false => 0.0,
         };
         Self {
             value,
             bound: merge(self.bound, other.bound),
             likely: merge(self.likely, other.likely),
-            magnitude: self.magnitude + other.magnitude,
+            sides: [self.sides[0] + other.sides[0], self.sides[1] + other.sides[1]],
             terms: self.terms + other.terms,
             grain: self.grain.min(other.grain),
+            overflow,
+            scale: self.scale + other.scale,
         }
     }
 }
@@ -311,9 +405,19 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
         if a.bound == f64::INFINITY || b.bound == f64::INFINITY {
             return Self::unknown(value);
         }
+        let beyond_double = |x: Self| x.overflow != 0 && x.value.is_infinite();
+        if beyond_double(a) || beyond_double(b) {
+            let factors_in_double = if beyond_double(a) { b } else { a };
+            // What the product would be is not known where the other factor is small.
+            let certain = factors_in_double.value.abs() - factors_in_double.bound >= 1.0;
+            let product = Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity_of(a, b);
+            return if certain { product } else { Self::unknown(value) };
+        }
         if !a.value.is_finite() || !b.value.is_finite() {
             // inf·b is certain only where b's sign is.
-            let certain = |x: Self| x.bound == 0.0 || x.value.abs() > x.bound;
+            let sign = |x: Self| certain_sign(x.value, x.bound);
+            let certain =
+                |x: Self| if x.overflow == 0 { x.bound == 0.0 || sign(x) != 0 } else { sign(x) == x.overflow };
             return if certain(a) && certain(b) { Self::exact(value) } else { Self::unknown(value) };
         }
         let grain = match (a.grain, b.grain) {
@@ -322,7 +426,8 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             (g, h) => g.saturating_add(h),
         };
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
-        Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, 1.0)
+        let product = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, 1.0);
+        product.with_scale(a.scale * b.scale).or_infinity_of(a, b)
     }
 }
 
@@ -337,10 +442,17 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
         if a.bound == f64::INFINITY || b.bound == f64::INFINITY || (b.bound > 0.0 && b.value.abs() <= b.bound) {
             return Self::unknown(value);
         }
-        if a.value.is_finite() && b.has_overflowed() {
-            // What lies beyond the largest number divides to less than this.
-            let quotient = (a.value.abs() + a.bound) / Self::arithmetic().largest;
-            return Self::rounded(0.0, quotient, quotient, NO_GRAIN, 1.0);
+        if b.overflow != 0 {
+            if a.overflow != 0 || !a.value.is_finite() {
+                return Self::unknown(value);
+            }
+            // By an infinity, or by what is not far from the largest number at least: from 0 to twice this.
+            let quotient = (a.value.abs() + a.bound) / (b.value.abs() - b.bound).min(Self::arithmetic().largest);
+            return Self::rounded(0.0, quotient, quotient, NO_GRAIN, 1.0).with_scale(quotient);
+        }
+        if a.overflow != 0 && a.value.is_infinite() {
+            let product = Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity_of(a, b);
+            return if b.value.abs() + b.bound <= 1.0 { product } else { Self::unknown(value) };
         }
         if !a.value.is_finite() || !b.value.is_finite() || b.value == 0.0 {
             // A zero divisor gives the dividend's sign to an infinity, or NaN where that is 0, too.
@@ -355,7 +467,8 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
         };
         let brought = |ea: f64, eb: f64| (ea + value.abs() * eb) / (b.value.abs() - eb);
         let roundings = declaration().quotient_roundings;
-        Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings)
+        let quotient = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings);
+        quotient.with_scale(a.scale / b.value.abs()).or_infinity_of(a, b)
     }
 }
 
@@ -363,27 +476,28 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     type Wide = Bounded<true>;
 
     fn widen(self) -> Bounded<true> {
-        let Self { value, bound, likely, grain, .. } = self.closed();
-        Bounded::closed_at(value, bound, likely, grain)
+        let Self { value, bound, likely, sides, terms, grain, overflow, scale } = self.closed();
+        Bounded { value, bound, likely, sides, terms, grain, overflow, scale }
     }
 
     fn narrow(wide: Bounded<true>) -> Self {
-        let Bounded { value, bound, likely, grain, .. } = wide.closed();
-        if WIDE {
-            return Self::closed_at(value, bound, likely, grain);
+        let Bounded { value, bound, likely, sides, terms, grain, overflow, scale } = wide.closed();
+        let same = Self { value, bound, likely, sides, terms, grain, overflow, scale };
+        if WIDE || bound == f64::INFINITY || !value.is_finite() {
+            return same;
         }
-        match (value.is_finite(), bound == 0.0) {
-            (false, true) => Self::exact(value),
-            (true, _) if bound.is_finite() => Self::rounded(value, bound, likely, grain, 1.0),
-            _ => Self::unknown(value),
-        }
+        let narrow = Self::rounded(value, bound, likely, grain, 1.0).with_scale(scale);
+        if overflow == 0 { narrow } else { narrow.or_infinity(overflow) }
     }
 
     fn centred_about(self, mean: Bounded<true>) -> Self {
         let (narrow, declaration) = (arithmetic(false), declaration());
         let (x, mean) = (self.closed(), mean.closed());
         let difference = (x.widen() - mean).closed();
-        let Bounded { value, bound, likely, grain, .. } = difference;
+        let Bounded { value, bound, likely, grain, overflow, .. } = difference;
+        // Centring is where values begin: what cancels in it is hardly a measure of them.
+        let scale = value.abs() + CENTRED * (x.value.abs() + mean.value.abs());
+        let difference = difference.with_scale(scale);
         let magnitude = x.value.abs() + mean.value.abs() + x.bound + mean.bound;
         let literal = WIDE || declaration.centring == Centring::Once || !value.is_finite() || !bound.is_finite();
         // Where μ itself is a number of the type, and every multiple of its grain up to |x| + |μ| is one, a split mean is exact.
@@ -392,11 +506,14 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if literal || split_exactly {
             return Self::narrow(difference);
         }
+        if overflow != 0 || magnitude > narrow.largest {
+            return Self::unknown(value);
+        }
         let (more, roundings) = match declaration.centring {
             Centring::Products => (4.0 * narrow.unit * magnitude, 1.0),
             _ => (2.0 * narrow.unit * narrow.unit * magnitude, 2.0 * (1.0 + 4.0 * narrow.unit)),
         };
-        Self::rounded(value, bound + more, likely + more, NO_GRAIN, roundings)
+        Self::rounded(value, bound + more, likely + more, NO_GRAIN, roundings).with_scale(scale)
     }
 
     fn exp(self) -> Self {
@@ -421,6 +538,9 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if x.bound == f64::INFINITY || (x.bound > 0.0 && x.value.abs() <= x.bound && x.value < 0.0) {
             return Self::unknown(value);
         }
+        if x.overflow < 0 || x.overflow > 0 && !value.is_finite() {
+            return Self::unknown(value);
+        }
         if !value.is_finite() || (x.value == 0.0 && x.is_exact()) {
             return Self::exact(value);
         }
@@ -429,7 +549,8 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
             return Self::unknown(value);
         }
         let brought = |e: f64| e / (value + (x.value - e).max(0.0).sqrt());
-        Self::rounded(value, brought(x.bound), brought(x.likely), NO_GRAIN, 1.0)
+        let root = Self::rounded(value, brought(x.bound), brought(x.likely), NO_GRAIN, 1.0);
+        if x.overflow == 0 { root } else { root.or_infinity(1) }
     }
     fn powf(self, exponent: f64) -> Self {
         let slope = |x: f64| (exponent * x.powf(exponent - 1.0)).abs();
@@ -448,12 +569,12 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
             Condition::False => otherwise,
             Condition::Either => {
                 let (a, b) = (then.closed(), otherwise.closed());
-                if !(a.value - b.value).is_finite() {
+                if !(a.value - b.value).is_finite() || a.overflow != 0 || b.overflow != 0 {
                     return Self::unknown(a.value);
                 }
                 let apart = (a.value - b.value).abs();
                 let (bound, likely) = (a.bound.max(apart + b.bound), a.likely.max(apart + b.likely));
-                Self::closed_at(a.value, bound, likely, NO_GRAIN)
+                Self::closed_at(a.value, bound, likely, NO_GRAIN).with_scale(a.scale.max(b.scale))
             }
         }
     }

@@ -45,7 +45,7 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
                 point.set(x + offset * scale * (x.abs() * COARSE).max(1.0));
                 Bounded::<false>::exact(point.get())
             })
-            .map(Bounded::closed)
+            .map(Bounded::settled)
         };
         let (f, branches) = under(DType::F64, Declaration::LITERAL, bounded);
         let f = f?;

@@ -20,9 +20,9 @@ impl<const WIDE: bool> Tangent<WIDE> {
         Self { value: Bounded::exact(value), derivative: Bounded::exact(1.0) }
     }
 
-    /// The derivative, its pending sum closed.
+    /// The derivative, settled.
     pub fn derivative(self) -> Bounded<WIDE> {
-        self.derivative.closed()
+        self.derivative.settled()
     }
 
     /// f(x) + f'(x)·x'ε.
