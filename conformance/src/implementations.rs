@@ -108,11 +108,10 @@ impl Implementation for Optimized {
     }
 
     /// The literal formula's arithmetic (statistics in double precision, exp within 1 ulp as its crate states), but that
-    /// BatchNorm2d subtracts a split mean, and MSELoss's backward forms (2g/n)·(x − t).
+    /// BatchNorm2d subtracts a split mean.
     fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
         match layer {
             "BatchNorm2d" if dtype == DType::F32 => Declaration { centring: Centring::Split, ..Declaration::LITERAL },
-            "MSELoss" => Declaration { quotient_roundings: 2.0, ..Declaration::LITERAL },
             _ => Declaration::LITERAL,
         }
     }

@@ -12,9 +12,9 @@ const LAYER: &str = "MSELoss";
 /// $$ \ell_k = (x_k - t_k)^2 \tag{1} $$
 /// $$ L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \qquad L = \sum_k \ell_k \;(\text{sum}), \qquad
 ///    \ell \;(\text{none}) \tag{2} $$
-/// $$ \frac{\partial}{\partial x_k} = 2\,(x_k - t_k)\,g_k\,c, \qquad
+/// $$ \frac{\partial}{\partial x_k} = c\,(x_k - t_k)\,g_k, \qquad
 ///    \frac{\partial}{\partial t_k} = -\frac{\partial}{\partial x_k}, \qquad
-///    c = \tfrac{1}{n} \;(\text{mean}) \text{ or } 1 \tag{3} $$
+///    c = \tfrac{2}{n} \;(\text{mean}) \text{ or } 2 \tag{3} $$
 ///
 /// and the gradient of an element that was broadcast is the sum over its copies. The mean of no elements is NaN.
 ///
@@ -105,15 +105,17 @@ impl MSELoss {
     pub fn backward<T: Real>(&self, pass: &MSELossPass<T>, grad_output: &Tensor<T>) -> Result<MSELossGradients<T>> {
         check_grad_output(LAYER, grad_output, &pass.output)?;
         let shape = broadcast_shape(pass.input.shape(), pass.target.shape())?;
-        let n = shape.iter().product();
-        let mean = self.options.effective_reduction() == Reduction::Mean;
-        let two = T::from_f64(2.0);
+        let n: usize = shape.iter().product();
+        let c = match self.options.effective_reduction() {
+            Reduction::Mean => T::from_f64(2.0) / T::from_count(n),
+            Reduction::Sum | Reduction::None => T::from_f64(2.0),
+        };
         let (x, t, g) = (pass.input.as_slice(), pass.target.as_slice(), grad_output.as_slice());
         let mut dx = Tensor::full(pass.input.shape(), T::zero())?;
         let mut dt = Tensor::full(pass.target.shape(), T::zero())?;
         Tensor::from_fn(&shape, |k| {
-            let product = two * (x[source(&pass.input, k)] - t[source(&pass.target, k)]) * g[source(grad_output, k)];
-            let gradient = if mean { product / T::from_count(n) } else { product }; // (3)
+            let difference = x[source(&pass.input, k)] - t[source(&pass.target, k)];
+            let gradient = c * difference * g[source(grad_output, k)]; // (3)
             add(&mut dx, source(&pass.input, k), gradient);
             add(&mut dt, source(&pass.target, k), -gradient);
         })?;

@@ -88,8 +88,8 @@ pub enum Slope<'a, T> {
     Each(&'a [T]),
     /// 2·g/n of all, rounded once.
     All(T),
-    /// 2·g/n of all, where that alone would be subnormal or overflow: (2·(x − t)·g)/n, as the formula is written.
-    Literal { g: T, n: T },
+    /// 2/n and g of all, where their product would be subnormal or overflow.
+    Apart { c: T, g: T },
 }
 
 impl<'a, T: Lanes> Slope<'a, T> {
@@ -97,7 +97,7 @@ impl<'a, T: Lanes> Slope<'a, T> {
     pub fn of_all(g: T, n: f64) -> Self {
         let factor = T::narrow(2.0 * g.widen() / n);
         let safe = factor.magnitude() >= T::SMALLEST_NORMAL && factor.magnitude() <= T::MAX;
-        if safe || g == T::ZERO { Self::All(factor) } else { Self::Literal { g, n: T::narrow(n) } } // 3
+        if safe || g == T::ZERO { Self::All(factor) } else { Self::Apart { c: T::narrow(2.0 / n), g } } // 3
     }
 
     /// The part for elements from `start` on.
@@ -157,9 +157,9 @@ impl<T: Lanes> Kernel for Gradients<'_, T> {
                     *dt = -*dx;
                 }
             }
-            Slope::Literal { g, n } => {
+            Slope::Apart { c, g } => {
                 for ((dx, dt), (&x, &t)) in elements {
-                    *dx = T::TWO * (x - t) * g / n;
+                    *dx = c * (x - t) * g;
                     *dt = -*dx;
                 }
             }

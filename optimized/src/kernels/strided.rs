@@ -352,9 +352,9 @@ impl<T: Lanes> Kernel for Gradients<'_, T> {
                         *v = factor * *v;
                     }
                 }
-                Slope::Literal { g, n } => {
+                Slope::Apart { c, g } => {
                     for v in &mut *buffer {
-                        *v = T::TWO * *v * g / n;
+                        *v = c * *v * g;
                     }
                 }
             }

@@ -11,7 +11,8 @@ use crate::{Reduction, Tensor};
 /// assert_eq!(options.reduce(Some(false)).effective_reduction(), Reduction::None);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields, default))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "crate::reduction::ReductionArguments"))]
 pub struct MSELossOptions {
     /// Deprecated in PyTorch: see [`Reduction::with_legacy`].
     pub size_average: Option<bool>,
@@ -48,6 +49,16 @@ impl MSELossOptions {
     /// The reduction in force, the deprecated arguments considered.
     pub fn effective_reduction(&self) -> Reduction {
         self.reduction.with_legacy(self.size_average, self.reduce)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<crate::reduction::ReductionArguments> for MSELossOptions {
+    type Error = String;
+
+    fn try_from(arguments: crate::reduction::ReductionArguments) -> Result<Self, String> {
+        let reduction = arguments.reduction()?;
+        Ok(Self { size_average: arguments.size_average, reduce: arguments.reduce, reduction })
     }
 }
 
