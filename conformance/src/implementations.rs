@@ -60,6 +60,11 @@ impl Implementation for Optimized {
         if let Some(unsupported) = unsupported(case) {
             return unsupported;
         }
+        if let Some(name) =
+            variant.algorithm.as_deref().filter(|name| !optimized::algorithms(&case.layer).contains(name))
+        {
+            return Outcome::NotApplicable(format!("{} has no algorithm {name:?}", case.layer));
+        }
         let run = || -> std::result::Result<Results, Stop> {
             let execution = execution(variant)?;
             match case.compute_type()? {

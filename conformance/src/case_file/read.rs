@@ -1,8 +1,9 @@
 //! Reading: every way in which a file can be wrong is one clear line.
 
 use super::{Case, CaseFile, Expect, FORMAT, Invalid, Mode, Status, duplicate_keys};
+use crate::replay::Limits;
 use crate::tensors::Group;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -23,7 +24,12 @@ impl CaseFile {
     /// # Errors
     /// Where it is no valid case file; nothing is lost or repaired silently.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
-        read(bytes, Kind::Cases)
+        Self::from_bytes_within(bytes, Limits::default().memory)
+    }
+
+    /// Reads a file of cases whose header does not take more than so many bytes of memory, once it is read.
+    pub(crate) fn from_bytes_within(bytes: &[u8], memory: u64) -> Result<Self, Invalid> {
+        read(bytes, Kind::Cases, memory)
     }
 
     /// Reads a file of results, whose heads need no more than a name and, unless they hold values, a `status`.
@@ -31,7 +37,12 @@ impl CaseFile {
     /// # Errors
     /// As [`CaseFile::from_bytes`].
     pub fn results_from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
-        read(bytes, Kind::Results)
+        Self::results_from_bytes_within(bytes, Limits::default().memory)
+    }
+
+    /// Reads a file of results whose header does not take more than so many bytes of memory, once it is read.
+    pub(crate) fn results_from_bytes_within(bytes: &[u8], memory: u64) -> Result<Self, Invalid> {
+        read(bytes, Kind::Results, memory)
     }
 }
 
@@ -51,8 +62,17 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Invalid> {
     std::fs::read(path).map_err(|error| fail(error.to_string()))
 }
 
-fn read(bytes: &[u8], kind: Kind) -> Result<CaseFile, Invalid> {
+/// Bytes that a byte of JSON may take once it is read, and read again: `[0,0,…` makes a value of each two, in several copies.
+const EXPANSION: u64 = 128;
+
+fn read(bytes: &[u8], kind: Kind, memory: u64) -> Result<CaseFile, Invalid> {
     let header = header(bytes)?;
+    if (header.len() as u64).saturating_mul(EXPANSION) > memory {
+        let (length, most) = (header.len(), memory / EXPANSION);
+        return Err(Invalid(format!(
+            "its header has {length} bytes, more than the {most} that the memory limit allows"
+        )));
+    }
     duplicate_keys::check(header).map_err(|error| Invalid(format!("the header is not valid: {error}")))?;
     let not_safetensors = |error| Invalid(format!("not a safetensors file: {error}"));
     let file = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
@@ -91,6 +111,10 @@ fn read(bytes: &[u8], kind: Kind) -> Result<CaseFile, Invalid> {
             return Err(invalid("has no valid name"));
         }
         let place = *places.get(case).ok_or_else(|| invalid("belongs to no listed case"))?;
+        let may_be_narrow = matches!((group, name), (Group::In, "input" | "target") | (Group::Out, "indices"));
+        if view.dtype() == Dtype::I32 && !may_be_narrow {
+            return Err(invalid("has type I32, which only indices and class targets may have"));
+        }
         let tensor = StateTensor::from_view(path, &view).map_err(|error| Invalid(error.to_string()))?;
         cases[place].tensors.insert((group, name.to_owned()), tensor);
     }

@@ -1,6 +1,6 @@
 //! `cases`: writes generated cases.
 
-use super::{CasesArguments, Ending, invalid, write};
+use super::{CasesArguments, Ending, invalid, print, write};
 use crate::case_file::{CaseFile, Invalid};
 use crate::generators;
 use crate::layers;
@@ -43,6 +43,6 @@ pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
     if let Some(path) = &shared.json {
         write(path, format!("{:#}\n", json!({"layer": layer, "count": count, "seed": seed})).as_bytes())?;
     }
-    println!("wrote {count} cases of {layer}, drawn from seed {seed}, to {}", out.display());
+    print(format_args!("wrote {count} cases of {layer}, drawn from seed {seed}, to {}", out.display()));
     Ok(Ending::Good)
 }

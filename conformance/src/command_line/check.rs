@@ -1,26 +1,19 @@
 //! `check`: replays case files through the implementations.
 
 use super::report::{Entry, Report};
-use super::{CheckArguments, Ending, Source, implementations};
+use super::{CheckArguments, Ending, Source, implementations, one_line, quoted};
 use crate::case_file::Invalid;
-use crate::fixtures;
 use crate::replay::Trial;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::Path;
 
 pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
     let (limits, selection) = (shared.limits(), shared.selection()?);
-    let implementations = implementations(arguments.implementation.as_deref())?;
-    let mut sources = Vec::new();
-    if arguments.files.is_empty() {
-        for (_, name, _) in fixtures::FILES {
-            sources.push(Source::read(&Path::new("fixtures").join(name), &limits)?);
-        }
-    }
-    for path in &arguments.files {
-        sources.push(Source::read(path, &limits)?);
-    }
+    let implementations = implementations(shared.implementation.as_deref())?;
+    let mut sources = match arguments.files.is_empty() {
+        true => Source::carried()?,
+        false => arguments.files.iter().map(|path| Source::read(path, &limits)).collect::<Result<_, _>>()?,
+    };
     shared.filter(&mut sources)?;
 
     let total: usize = sources.iter().map(|source| source.file.cases.len()).sum();
@@ -28,14 +21,14 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Ending, Invalid> {
     let mut report = Report::default();
     for source in &sources {
         for case in &source.file.cases {
-            progress.set_message(format!("{} {}", case.layer, case.name));
+            progress.set_message(one_line(&format!("{} {}", case.layer, case.name)));
             let trial = Trial::new(case, &source.file.generator);
             for implementation in &implementations {
                 for variant in implementation.variants(case, &selection) {
                     let verdict = trial.replay(*implementation, &variant, &limits);
-                    let (path, implementation) = (source.path.display(), implementation.name());
-                    let arguments = format!("--implementation {implementation}{}", variant.arguments());
-                    let reproduce = format!("conformance check {path} --case {} {arguments}", case.name);
+                    let (path, implementation) = (quoted(&source.path), implementation.name());
+                    let arguments = shared.reproducing(&case.name, Some(implementation), &variant);
+                    let reproduce = format!("conformance check {path} {arguments}");
                     report.add(Entry { case, implementation, variant, verdict, reproduce });
                 }
             }

@@ -1,7 +1,7 @@
 //! `compare`: judges a file of results that anything may have written.
 
 use super::report::{Entry, Report};
-use super::{CompareArguments, Ending, Source, implementations};
+use super::{CompareArguments, Ending, Source, implementations, quoted};
 use crate::bounded::Declaration;
 use crate::case_file::{CaseFile, Expect, Invalid, read_file};
 use crate::implementation::{Outcome, Variant};
@@ -11,14 +11,14 @@ use crate::replay::{Conclusion, Purpose, Trial, Verdict, check_memory, outcome_o
 pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
     let (limits, selection) = (shared.limits(), shared.selection()?);
-    let named = match &arguments.implementation {
+    let named = match &shared.implementation {
         Some(name) => implementations(Some(name))?.first().copied(),
         None => None,
     };
     let mut sources = [Source::read(&arguments.file, &limits)?];
     shared.filter(&mut sources)?;
     let [source] = sources;
-    let results = CaseFile::results_from_bytes(&read_file(&arguments.result, limits.memory)?)
+    let results = CaseFile::results_from_bytes_within(&read_file(&arguments.result, limits.memory)?, limits.memory)
         .map_err(|error| Invalid(format!("{}: {error}", arguments.result.display())))?;
     let stranger = results.cases.iter().find(|case| source.file.case(&case.name).is_none());
     if let Some(stranger) = stranger.filter(|_| shared.case.is_none()) {
@@ -55,9 +55,10 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
             Err(reason) => Verdict { conclusion: Conclusion::Failed(reason), judgements: Vec::new() },
         };
         let implementation = declaring.map_or("result", |known| known.name());
-        let path = format!(" {} {}", arguments.file.display(), arguments.result.display());
-        let named = named.map(|known| format!(" --implementation {}", known.name())).unwrap_or_default();
-        let reproduce = format!("conformance compare{path} --case {}{named}{}", case.name, selection.fixed.arguments());
+        let (file, result) = (quoted(&arguments.file), quoted(&arguments.result));
+        let named = named.map(|known| known.name());
+        let arguments = shared.reproducing(&case.name, named, &selection.fixed);
+        let reproduce = format!("conformance compare {file} {result} {arguments}");
         report.add(Entry { case, implementation, variant: Variant::default(), verdict, reproduce });
     }
     report.finish(shared.json.as_deref())

@@ -1,6 +1,6 @@
 //! `list`: what there is.
 
-use super::{Ending, ListArguments, write};
+use super::{Ending, ListArguments, print, write};
 use crate::case_file::Invalid;
 use crate::implementations::ours;
 use crate::layers;
@@ -11,15 +11,15 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
     arguments.shared.selection()?;
     let isas: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
     let implementations = ours().map(|implementation| implementation.name().to_owned());
-    println!("layers, with PyTorch's arguments and the algorithms of optimized:");
+    print("layers, with PyTorch's arguments and the algorithms of optimized:");
     let mut entries = Vec::new();
     for layer in layers::NAMES {
         let (signature, algorithms) = (layers::signature(layer), optimized::algorithms(layer));
-        println!("    {layer}({signature})  [{}]", algorithms.join(", "));
+        print(format_args!("    {layer}({signature})  [{}]", algorithms.join(", ")));
         entries.push(json!({"name": layer, "arguments": signature, "algorithms": algorithms}));
     }
-    println!("implementations: {}", implementations.join(", "));
-    println!("instruction sets of this machine: {}", isas.join(", "));
+    print(format_args!("implementations: {}", implementations.join(", ")));
+    print(format_args!("instruction sets of this machine: {}", isas.join(", ")));
     if let Some(path) = &arguments.shared.json {
         let document: Value = json!({
             "layers": entries, "implementations": implementations, "instruction_sets": isas,

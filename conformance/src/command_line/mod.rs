@@ -16,6 +16,7 @@ use crate::replay::Limits;
 use clap::{Args, Parser, Subcommand};
 use optimized::Isa;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -46,6 +47,10 @@ enum Command {
 /// What several commands share.
 #[derive(Debug, Clone, Args)]
 struct Shared {
+    /// Only this implementation, reference or optimized; for `run`, the one that computes; for `compare`, the one by whose
+    /// arithmetic is judged (without it, that of whose results they are)
+    #[arg(long, value_name = "NAME")]
+    implementation: Option<String>,
     /// Only the case of this name
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
@@ -74,9 +79,6 @@ struct CheckArguments {
     /// Case files; without any, the recorded cases that this program carries as fixtures/linear.safetensors and so on
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Only this implementation: reference or optimized
-    #[arg(long, value_name = "NAME")]
-    implementation: Option<String>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -86,9 +88,6 @@ struct RunArguments {
     /// A case file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The implementation that computes: reference or optimized
-    #[arg(long, value_name = "NAME")]
-    implementation: String,
     /// Where the results go
     #[arg(long, value_name = "RESULT")]
     out: PathBuf,
@@ -104,9 +103,6 @@ struct CompareArguments {
     /// A file of results
     #[arg(value_name = "RESULT")]
     result: PathBuf,
-    /// Judge by what this implementation says of its arithmetic: reference or optimized (by default, whose results they are)
-    #[arg(long, value_name = "NAME")]
-    implementation: Option<String>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -177,8 +173,26 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn refuse(line: &str) -> ExitCode {
-    eprintln!("conformance: {line}");
+    // Where nobody listens, the exit status still says it.
+    let _ = writeln!(std::io::stderr(), "conformance: {}", one_line(line));
     ExitCode::from(2)
+}
+
+/// Prints a text; a reader that has gone away, as `head` does, is no failure.
+fn print(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// A text from a file or a message, as it may stand within a line: line breaks and other control characters escaped.
+fn one_line(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
+/// A path as it may stand in a shell's command line.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), |quoted| quoted.into_owned())
 }
 
 fn invalid(reason: impl Into<String>) -> Invalid {
@@ -207,8 +221,17 @@ impl Shared {
         if self.threads == Some(0) {
             return Err(invalid("--threads is 0, expected at least 1"));
         }
+        implementations(self.implementation.as_deref())?;
         let fixed = Variant { algorithm: self.algorithm.clone(), isa: self.isa.clone(), threads: self.threads };
         Ok(Selection { fixed, all: self.all })
+    }
+
+    /// The arguments that reproduce a run of one variant of a case under these options.
+    fn reproducing(&self, case: &str, implementation: Option<&str>, variant: &Variant) -> String {
+        let implementation = implementation.map(|name| format!(" --implementation {name}")).unwrap_or_default();
+        let limit = Some(self.memory_limit).filter(|limit| *limit != Limits::default().memory);
+        let limit = limit.map(|limit| format!(" --memory-limit {limit}")).unwrap_or_default();
+        format!("--case {case}{implementation}{}{limit}", variant.arguments())
     }
 
     /// Leaves only the case that is asked for, if one is.
@@ -240,14 +263,24 @@ struct Source {
 }
 
 impl Source {
-    /// Reads a case file. `fixtures/<name>` is the recorded file that the program carries, so that a line which names one works
-    /// from any directory; but a file that is there goes before.
-    fn read(path: &Path, limits: &Limits) -> Result<Self, Invalid> {
-        let carried = fixtures::FILES.iter().find(|(_, name, _)| Path::new("fixtures").join(name) == path);
-        let file = match carried {
-            Some((.., bytes)) if !path.exists() => CaseFile::from_bytes(bytes),
-            _ => CaseFile::from_bytes(&read_file(path, limits.memory)?),
+    /// The recorded files that the program carries, named as they are in the repository.
+    fn carried() -> Result<Vec<Self>, Invalid> {
+        let source = |(_, name, bytes): &(&str, &str, &[u8])| {
+            let file = CaseFile::from_bytes(bytes).map_err(|error| invalid(format!("{name}: {error}")))?;
+            Ok(Self { path: Path::new("fixtures").join(name), file })
         };
+        fixtures::FILES.iter().map(source).collect()
+    }
+
+    /// Reads a case file; where there is none, a recorded one of that path, so that a line which names one works from any
+    /// directory.
+    fn read(path: &Path, limits: &Limits) -> Result<Self, Invalid> {
+        if !path.exists()
+            && let Some(carried) = Self::carried()?.into_iter().find(|source| source.path == path)
+        {
+            return Ok(carried);
+        }
+        let file = CaseFile::from_bytes_within(&read_file(path, limits.memory)?, limits.memory);
         let file = file.map_err(|error| invalid(format!("{}: {error}", path.display())))?;
         Ok(Self { path: path.to_owned(), file })
     }

@@ -1,7 +1,7 @@
 //! What `check` and `compare` print: a table, one row for each layer, type and implementation; then what went wrong, each
 //! with the one line that reproduces it; then one line that says how it ended.
 
-use super::{Ending, write};
+use super::{Ending, one_line, print, write};
 use crate::case_file::{Case, Expect, Invalid};
 use crate::implementation::Variant;
 use crate::replay::{Conclusion, Verdict};
@@ -68,7 +68,7 @@ impl Report {
             let Entry { case, implementation, variant, .. } = &entry;
             let variant = if variant.arguments().is_empty() { String::new() } else { format!(" ({variant})") };
             let what = format!("{} {}, {implementation}{variant}: {conclusion}", case.layer, case.name);
-            self.problems.push((what, entry.reproduce.clone()));
+            self.problems.push((one_line(&what), entry.reproduce.clone()));
         }
         self.verdicts.push(json!({
             "case": entry.case.name,
@@ -131,9 +131,9 @@ impl Report {
             });
             write(path, format!("{document:#}\n").as_bytes())?;
         }
-        println!("{}", self.table());
-        println!(
-            "slack: the largest error, as a share of its derived bound; exact: elements whose bound is 0, or that are inf or NaN"
+        print(self.table());
+        print(
+            "slack: the largest error, as a share of its derived bound; exact: elements whose bound is 0, or that are inf or NaN",
         );
         let sum = |count: fn(&Row) -> usize| self.rows.iter().map(count).sum::<usize>();
         let notes = [
@@ -141,26 +141,29 @@ impl Report {
             (sum(|row| row.unknown), "elements not compared: some right order of operations overflows"),
             (sum(|row| row.saturated), "gradients so small by saturation or cancellation that their bounds say little"),
         ];
-        notes.iter().filter(|(count, _)| *count > 0).for_each(|(count, note)| println!("note: {count} {note}"));
+        notes
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .for_each(|(count, note)| print(format_args!("note: {count} {note}")));
         for (what, reproduce) in self.problems.iter().take(SHOWN) {
-            println!("\n{what}\n    {reproduce}");
+            print(format_args!("\n{what}\n    {reproduce}"));
         }
         if self.problems.len() > SHOWN {
-            println!("\n… and {} more", self.problems.len() - SHOWN);
+            print(format_args!("\n… and {} more", self.problems.len() - SHOWN));
         }
         let (passed, runs) = (sum(|row| row.passed), sum(|row| row.runs));
         if runs == 0 {
-            println!("\nno case was run");
+            print("\nno case was run");
             return Ok(Ending::Bad);
         }
         if self.problems.is_empty() {
-            println!("\nall {passed} runs of {} cases passed", self.distinct_cases());
+            print(format_args!("\nall {passed} runs of {} cases passed", self.distinct_cases()));
             return Ok(Ending::Good);
         }
         let Self { failed, mistrusted, unsupported, .. } = self;
-        println!(
+        print(format_args!(
             "\n{passed} of {runs} runs passed; {failed} failed, {mistrusted} mistrusted, {unsupported} unsupported"
-        );
+        ));
         Ok(Ending::Bad)
     }
 
@@ -194,7 +197,7 @@ impl Report {
                 whole => format!("{:.0} %", 100.0 * part as f64 / whole as f64),
             };
             table.add_row([
-                Cell::new(&row.layer),
+                Cell::new(one_line(&row.layer)),
                 Cell::new(&row.implementation),
                 Cell::new(&row.dtype),
                 number(row.cases),

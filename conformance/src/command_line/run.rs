@@ -1,6 +1,6 @@
 //! `run`: computes the cases of a file with one implementation and writes a file of results.
 
-use super::{Ending, RunArguments, Source, implementations, write};
+use super::{Ending, RunArguments, Source, implementations, invalid, print, write};
 use crate::case_file::{Case, CaseFile, Invalid, Status};
 use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::replay::{self, Limits, Purpose};
@@ -13,7 +13,8 @@ use vocabulary::{StateElement, StateTensor};
 pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
     let shared = &arguments.shared;
     let (limits, selection) = (shared.limits(), shared.selection()?);
-    let chosen = implementations(Some(&arguments.implementation))?;
+    let name = shared.implementation.as_deref().ok_or_else(|| invalid("run needs --implementation NAME"))?;
+    let chosen = implementations(Some(name))?;
     let mut sources = [Source::read(&arguments.file, &limits)?];
     shared.filter(&mut sources)?;
     let [source] = sources;
@@ -26,7 +27,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
         progress.inc(1);
     }
     progress.finish_and_clear();
-    let generator = generator(&arguments.implementation) + env!("CARGO_PKG_VERSION");
+    let generator = generator(name) + env!("CARGO_PKG_VERSION");
     let count = cases.len();
     if let Some(path) = &shared.json {
         let statuses: Vec<_> = cases
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Ending, Invalid> {
         write(path, format!("{:#}\n", json!({"results": statuses})).as_bytes())?;
     }
     write(&arguments.out, &CaseFile { generator, cases }.to_bytes()?)?;
-    println!("wrote the results of {count} cases to {}", arguments.out.display());
+    print(format_args!("wrote the results of {count} cases to {}", arguments.out.display()));
     Ok(Ending::Good)
 }
 

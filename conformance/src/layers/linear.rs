@@ -61,8 +61,10 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
     let weight = product(&options.weight_shape());
     let output = rows.saturating_mul(options.out_features as u128);
     let input = rows.saturating_mul(options.in_features as u128);
+    let bias = if options.bias { options.out_features as u128 } else { 0 };
     // Parameters, where they are to be initialised, and their gradients; output and its gradient; the input's gradient.
-    weight.saturating_mul(2).saturating_add(output.saturating_mul(2)).saturating_add(input)
+    let parameters = weight.saturating_add(bias).saturating_mul(2);
+    parameters.saturating_add(output.saturating_mul(2)).saturating_add(input)
 }
 
 /// Any leading dimensions, features around the lanes' and tiles' boundaries, every kind of values.

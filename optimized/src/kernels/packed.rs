@@ -36,6 +36,9 @@ const MOST_ROWS: usize = 12;
 /// Bytes of r packed at once for all tiles, about: 4 MiB.
 const PACKED: usize = 1 << 22;
 
+/// Rows of more elements are not packed: a panel of them would take half a gigabyte and more.
+pub const LONGEST_ROW: usize = 1 << 20;
+
 /// A matrix in memory, and the distance between its rows (or columns).
 #[derive(Clone, Copy)]
 pub enum Matrix<'a, T> {

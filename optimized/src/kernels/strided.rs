@@ -231,9 +231,11 @@ impl<T: Lanes> Kernel for Squares<'_, T> {
 
 /// Σ (x − t)².
 pub fn sum_of_squares<T: Lanes>((isa, threads): (Isa, Threads), broadcast: &Broadcast, x: &[T], t: &[T]) -> f64 {
-    let mut sums = vec![0.0; broadcast.len.div_ceil(TASK)];
+    // The broadcast shape may have far more elements than the operands: no more sums than fit in a corner of memory.
+    let size = TASK.max(broadcast.len.div_ceil(SUMS));
+    let mut sums = vec![0.0; broadcast.len.div_ceil(size)];
     threads::for_each(threads, sums.iter_mut().enumerate(), |(task, sum)| {
-        let range = task * TASK..broadcast.len.min((task + 1) * TASK);
+        let range = task * size..broadcast.len.min((task + 1).saturating_mul(size));
         *sum = simd::run(isa, SumOfSquares { work: Work { broadcast, x, t, range } });
     });
     sums.iter().sum() // 3

@@ -140,7 +140,8 @@ impl<T: Float> Linear<T> {
     /// The algorithms for an input of `input_shape` at the instruction set in force, in the order of forward's preference, and
     /// why some of them refuse it. A forced algorithm makes no difference here; backward may prefer another order.
     ///
-    /// `gemm` chooses its instruction set itself, so it refuses any but the best; `packed` and `dot` accept everything.
+    /// `gemm` chooses its instruction set itself, so it refuses any but the best; `packed` copies whole rows of several inputs,
+    /// so it refuses rows that are too long for that; `dot` accepts everything.
     ///
     /// # Errors
     /// Where the input's last size is not `in_features`.
@@ -151,8 +152,17 @@ impl<T: Float> Linear<T> {
     }
 
     fn refusal(&self, algorithm: &str) -> Option<String> {
-        let isa = self.execution.isa.filter(|&isa| isa != Isa::best())?;
-        (algorithm == "gemm").then(|| format!("gemm chooses its instruction set itself, and isa is {isa}"))
+        let longest = packed::LONGEST_ROW;
+        match (algorithm, self.execution.isa) {
+            ("gemm", Some(isa)) if isa != Isa::best() => {
+                Some(format!("gemm chooses its instruction set itself, and isa is {isa}"))
+            }
+            ("packed", _) if self.options.in_features > longest => Some(format!(
+                "packed takes rows of at most {longest} elements, and in_features is {}",
+                self.options.in_features
+            )),
+            _ => None,
+        }
     }
 
     /// The leading dimensions, joined.

@@ -30,11 +30,18 @@ impl<T> Clone for Tensor<T> {
     }
 }
 
+/// Nobody needs more; and what goes down from dimension to dimension, as printing does, does not go too deep.
+const MOST_DIMENSIONS: usize = 256;
+
 /// The number of elements of `shape`, where it and its size in bytes can be stored.
 ///
 /// Sizes of 0 make a tensor empty, but its other sizes must not overflow either, as in PyTorch: so no product of any sizes of
 /// a tensor does.
 fn count<T>(shape: &[usize]) -> Result<usize> {
+    if shape.len() > MOST_DIMENSIONS {
+        let expected = format!("at most {MOST_DIMENSIONS}");
+        return Err(Error::new("Tensor", "shape", format_args!("has {} dimensions", shape.len()), expected));
+    }
     let bytes = shape.iter().try_fold(size_of::<T>().max(1), |n, &size| n.checked_mul(size.max(1)));
     match bytes {
         Some(bytes) if bytes <= isize::MAX as usize => Ok(shape.iter().product()),
@@ -298,6 +305,8 @@ mod tests {
         for shape in [&[usize::MAX, 0, usize::MAX][..], &[0, 1 << 40, 1 << 30]] {
             assert!(Tensor::full(shape, 0.0_f64).is_err(), "{shape:?}");
         }
+        assert!(Tensor::full(&[1; 257], 0.0_f64).is_err());
+        assert!(Tensor::full(&[1; 256], 0.0_f64).unwrap().to_string().len() > 512);
         assert!(Tensor::full(&[1 << 40, 0, 3], 0.0_f64).unwrap().flatten(0).unwrap().is_empty());
     }
 

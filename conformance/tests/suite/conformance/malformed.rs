@@ -125,6 +125,7 @@ fn what_would_exhaust_memory_is_refused_beforehand() {
         case("Linear", json!({"in_features": many, "out_features": many}), &[(Group::In, "input", &[3])]),
         case("Linear", json!({"in_features": 2, "out_features": u64::MAX}), &[(Group::In, "input", &[3, 2])]),
         case("Linear", json!({"in_features": 0, "out_features": many}), &[(Group::In, "input", &[9, 0])]),
+        case("Linear", json!({"in_features": 0, "out_features": many}), &[(Group::In, "input", &[0, 0])]),
         case("BatchNorm2d", json!({"num_features": many}), &[(Group::In, "input", &[2, 3, 2, 2])]),
         case("MSELoss", json!({}), &[(Group::In, "input", &[70_000, 1]), (Group::In, "target", &[1, 70_000])]),
     ];
