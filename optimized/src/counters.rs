@@ -25,20 +25,22 @@ pub(crate) enum Counter {
     LinearDot,
     ReLU,
     Sigmoid,
-    BatchNorm2d,
+    BatchNorm2dByChannel,
+    BatchNorm2dByPass,
     MSELossOnePass,
     MSELossStrided,
     Exp,
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
     "ReLU/elementwise",
     "Sigmoid/elementwise",
-    "BatchNorm2d/two_pass",
+    "BatchNorm2d/by_channel",
+    "BatchNorm2d/by_pass",
     "MSELoss/one_pass",
     "MSELoss/strided",
     "math/exp",

@@ -119,7 +119,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
     match layer {
         "Linear" => &["packed", "gemm", "dot"],
         "ReLU" | "Sigmoid" => &["elementwise"],
-        "BatchNorm2d" => &["two_pass"],
+        "BatchNorm2d" => &["by_channel", "by_pass"],
         "MSELoss" => &["one_pass", "strided"],
         _ => &[],
     }

@@ -1,9 +1,9 @@
 //! BatchNorm2d: two passes over each channel, then one that writes.
 
 use super::{overwrite, require_output_shape};
-use crate::kernels::norm::{self, Affine, Backward, Input, Moments, Planes};
+use crate::kernels::norm::{self, Affine, Backward, Input, Moments, Planes, Way};
 use crate::memory::{Output, fresh};
-use crate::{Choice, Execution, Float, execution};
+use crate::{Choice, Execution, Float};
 use vocabulary::{
     BatchNorm2dGradients, BatchNorm2dOptions, BatchNorm2dState, Error, Gradients, Layer, Result, Saved, StateDict,
     Tensor,
@@ -177,13 +177,24 @@ impl<T: Float> BatchNorm2d<T> {
         Ok(())
     }
 
-    /// The algorithms for an input of `input_shape`: one, which accepts everything.
+    /// The algorithms for an input of `input_shape`, in the order of preference, and why some of them refuse it. A forced
+    /// algorithm makes no difference here.
+    ///
+    /// `by_channel` and `by_pass` give the same results, to the last bit; by running statistics there is but one pass, so
+    /// `by_channel` refuses.
     ///
     /// # Errors
     /// As [`BatchNorm2d::output_shape`].
     pub fn choices(&self, input_shape: &[usize]) -> Result<Vec<Choice>> {
         self.output_shape(input_shape)?;
-        Ok(execution::only(LAYER))
+        let own = self.uses_batch_statistics();
+        Ok(order(planes(input_shape)).iter().map(|&name| Choice { name, refusal: refusal(name, own) }).collect())
+    }
+
+    /// How an input is normalised by its own statistics, or by the running ones.
+    fn way(&self, planes: Planes, own: bool) -> Result<Way> {
+        let algorithm = self.execution.choose(LAYER, order(planes), |name| refusal(name, own))?;
+        Ok(if algorithm == "by_channel" { Way::ByChannel } else { Way::ByPass })
     }
 
     /// Whether the batch's own statistics are used: in training, and where no running ones are kept.
@@ -225,20 +236,21 @@ impl<T: Float> BatchNorm2d<T> {
     pub fn forward_into(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
         let shape = self.output_shape(input.shape())?;
         let output = overwrite(LAYER, output, &shape)?;
-        self.normalise_into(input, &mut Output::Given(output));
+        self.normalise_into(input, &mut Output::Given(output))?;
         Ok(())
     }
 
     fn normalise(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Vec<Moments>)> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, &shape)?;
-        let moments = self.normalise_into(input, &mut Output::Fresh(&mut output));
+        let moments = self.normalise_into(input, &mut Output::Fresh(&mut output))?;
         Ok((output.tensor(&shape)?, moments))
     }
 
-    fn normalise_into(&self, input: &Tensor<T>, output: &mut Output<'_, T>) -> Vec<Moments> {
+    fn normalise_into(&self, input: &Tensor<T>, output: &mut Output<'_, T>) -> Result<Vec<Moments>> {
         let (kernel, affine) = (self.execution.kernel(), self.affine(&self.state.weight));
         let input = Input { planes: planes(input.shape()), x: input.as_slice() };
+        let way = self.way(input.planes, self.uses_batch_statistics())?;
         match (&self.state.running_mean, &self.state.running_var) {
             (Some(means), Some(variances)) if !self.training => {
                 let running = means.as_slice().iter().zip(variances.as_slice());
@@ -246,9 +258,9 @@ impl<T: Float> BatchNorm2d<T> {
                     running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
                 let moments: Vec<_> = moments.collect();
                 norm::normalise_by(kernel, input, affine, &moments, output);
-                moments
+                Ok(moments)
             }
-            _ => norm::normalise_by_own(kernel, input, affine, output),
+            _ => Ok(norm::normalise_by_own(way, kernel, input, affine, output)),
         }
     }
 
@@ -313,7 +325,8 @@ impl<T: Float> BatchNorm2d<T> {
             moments: &pass.moments,
             own: pass.batch_statistics,
         };
-        let mut sums = backward.run(self.execution.kernel(), &mut Output::Fresh(&mut input));
+        let way = self.way(backward.input.planes, pass.batch_statistics)?;
+        let mut sums = backward.run(way, self.execution.kernel(), &mut Output::Fresh(&mut input));
         if let Some(weight) = pass.weight.as_ref().filter(|_| pass.input.is_empty()) {
             sums.resize(weight.len(), [0.0; 2]);
         }
@@ -327,6 +340,16 @@ impl<T: Float> BatchNorm2d<T> {
             bias: narrowed(self.options.has_bias(), 0)?,
         })
     }
+}
+
+/// The algorithms, in the order of preference.
+fn order(planes: Planes) -> &'static [&'static str] {
+    if planes.suit_channels() { &["by_channel", "by_pass"] } else { &["by_pass", "by_channel"] }
+}
+
+fn refusal(algorithm: &str, own_statistics: bool) -> Option<String> {
+    (algorithm == "by_channel" && !own_statistics)
+        .then(|| "by_channel computes statistics, and these are given".to_owned())
 }
 
 /// The planes of an input [N, C, H, W], whose shape has been checked.

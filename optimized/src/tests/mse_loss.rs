@@ -1,5 +1,5 @@
 use super::{assert_close, assert_same_bits, executions, integers, tensor_f32};
-use crate::{Execution, Isa, MSELoss, MSELossOptions, Reduction, Tensor, algorithms, counters};
+use crate::{Execution, MSELoss, MSELossOptions, Reduction, Tensor, algorithms};
 
 const PAIRS: [(&[usize], &[usize]); 13] = [
     (&[], &[]),
@@ -144,18 +144,8 @@ fn infinities_and_nan_pass_through() {
 }
 
 #[test]
-fn the_forced_algorithm_runs_and_broadcasting_is_refused_by_one_pass() {
+fn broadcasting_is_refused_by_one_pass() {
     let x = integers(&[3, 4], 1);
-    for isa in Isa::available() {
-        for name in algorithms("MSELoss") {
-            let mut loss = MSELoss::new(MSELossOptions::new()).unwrap();
-            loss.set_execution(Execution::default().isa(isa).algorithm((*name).to_owned())).unwrap();
-            let kernel = format!("MSELoss/{name}");
-            let before = counters::count(&kernel, isa);
-            loss.forward(&x, &x).unwrap();
-            assert!(counters::count(&kernel, isa) > before, "{kernel} at {isa}");
-        }
-    }
     let mut loss = MSELoss::new(MSELossOptions::new()).unwrap();
     loss.set_execution(Execution::default().algorithm("one_pass".to_owned())).unwrap();
     assert_eq!(loss.forward(&x, &integers(&[4], 1)).unwrap_err().argument(), "algorithm");

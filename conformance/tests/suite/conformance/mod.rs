@@ -34,6 +34,7 @@ mod coverage;
 mod faults;
 mod forms;
 mod kinks;
+mod large;
 mod malformed;
 mod properties;
 mod recorded;

@@ -2,10 +2,10 @@
 //!
 //! The plain loops are, for each channel, Σx, then Σ(x − μ)², then `y = (x - mean) * r * weight + bias` over its planes.
 //! We depart from them:
-//! 1. a channel goes through all of its loops before the next one starts, so that all but the first find it in cache; where
-//!    channels are few, or their planes small, each loop is shared out over all channels instead;
+//! 1. *by channel*, a channel goes through all of its loops before the next one starts, so that all but the first find it in
+//!    cache; *by pass*, each loop is shared out over all channels, which is better where these are few, or their planes small;
 //! 2. sums are carried in f64, in four registers, by pieces of planes that the shape alone decides on, added in their order;
-//!    a channel's sums are the same in both ways of 1, to the last bit;
+//!    so a channel's sums are the same by channel and by pass, to the last bit;
 //! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
 //! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that.
 
@@ -25,7 +25,7 @@ use sums::Pass;
 /// Elements of a task of one thread, about.
 const TASK: usize = 1 << 15;
 
-/// A channel goes through all of its loops at once where its planes have so many elements,
+/// By channel is better where a channel's planes have so many elements,
 const SMALLEST_PLANE: usize = 64;
 /// where it fits into the second-level cache with room to spare,
 const LARGEST_CHANNEL: usize = 1 << 17;
@@ -47,8 +47,8 @@ impl Planes {
         self.images.saturating_mul(self.area)
     }
 
-    /// Whether a channel goes through all of its loops at once.
-    fn channel_by_channel(&self) -> bool {
+    /// Whether work is better done by channel than by pass.
+    pub fn suit_channels(&self) -> bool {
         self.area >= SMALLEST_PLANE && self.values() <= LARGEST_CHANNEL && self.channels >= FEWEST_CHANNELS
     }
 
@@ -60,6 +60,13 @@ impl Planes {
     fn plane<'a, T>(&self, elements: &'a [T], image: usize, channel: usize) -> &'a [T] {
         &elements[(image * self.channels + channel) * self.area..][..self.area]
     }
+}
+
+/// How the loops are nested: departure 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    ByChannel,
+    ByPass,
 }
 
 /// A channel's mean μ and biased variance σ².
@@ -96,7 +103,7 @@ impl<T: Lanes> Kernel for Write<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        counters::record(Counter::BatchNorm2dByPass, Isa::of::<S>());
         let Planes { channels, area, .. } = self.input.planes;
         let mut at = self.start;
         for block in self.block.split(BLOCK) {
@@ -147,8 +154,9 @@ pub fn normalise_by<T: Lanes>(
     write(kernel, input, How::Normalise(&how), output);
 }
 
-/// Normalises by the input's own moments, and gives them; none of an input without elements.
+/// Normalises by the input's own moments, by channel or by pass, and gives them; none of an input without elements.
 pub fn normalise_by_own<T: Lanes>(
+    way: Way,
     (isa, threads): (Isa, Threads),
     input: Input<'_, T>,
     affine: Affine<'_, T>,
@@ -159,7 +167,7 @@ pub fn normalise_by_own<T: Lanes>(
         return Vec::new();
     }
     let mut moments = vec![Moments { mean: 0.0, variance: 0.0 }; planes.channels];
-    if planes.channel_by_channel() {
+    if way == Way::ByChannel {
         let channels = by_channel(planes, output).into_iter().zip(&mut moments).enumerate();
         threads::for_each(threads, channels, |(channel, (blocks, moments))| {
             *moments = simd::run(isa, Forward { input, affine, channel, blocks }); // 1
@@ -188,7 +196,7 @@ impl<T: Lanes> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> Moments {
-        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        counters::record(Counter::BatchNorm2dByChannel, Isa::of::<S>());
         let Self { input, affine, channel, blocks } = self;
         let (n, images) = (input.planes.values() as f64, 0..input.planes.images);
         let mean = input.sums(s, Pass::Sum, images.clone(), channel)[0] / n;
@@ -232,12 +240,12 @@ impl<T: Lanes> Backward<'_, T> {
     }
 
     /// Writes the input's gradient, and gives Σg and Σg·x̂ of each channel; none of an input without elements.
-    pub fn run(self, (isa, threads): (Isa, Threads), output: &mut Output<'_, T>) -> Vec<[f64; 2]> {
+    pub fn run(self, way: Way, (isa, threads): (Isa, Threads), output: &mut Output<'_, T>) -> Vec<[f64; 2]> {
         let planes = self.input.planes;
         if self.input.x.is_empty() {
             return Vec::new();
         }
-        if planes.channel_by_channel() {
+        if way == Way::ByChannel {
             let mut sums = vec![[0.0; 2]; planes.channels];
             let channels = by_channel(planes, output).into_iter().zip(&mut sums).enumerate();
             threads::for_each(threads, channels, |(channel, (blocks, sums))| {
@@ -266,7 +274,7 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
-        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        counters::record(Counter::BatchNorm2dByChannel, Isa::of::<S>());
         let Self { backward: Backward { input, g, moments, .. }, channel, blocks } = self;
         let sums = input.sums(s, Pass::Products(g, moments[channel].mean), 0..input.planes.images, channel);
         let (sums, slope) = self.backward.slope(channel, sums);

@@ -141,7 +141,7 @@ impl<T: Lanes> Kernel for Sums<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
-        counters::record(Counter::BatchNorm2d, Isa::of::<S>());
+        counters::record(Counter::BatchNorm2dByPass, Isa::of::<S>());
         self.input.sums(s, self.pass, self.images, self.channel)
     }
 }
