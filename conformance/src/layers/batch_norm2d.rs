@@ -84,15 +84,16 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
 /// Training and evaluation with every option, few and many values a channel, means far from 0.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let size = || prop_oneof![4 => 1..6_usize, 1 => 7..10_usize];
-    let shape = (prop_oneof![5 => 1..4_usize, 1 => Just(0)], 1..5_usize, size(), size());
+    let channels = prop_oneof![6 => 1..5_usize, 1 => 15..18_usize];
+    let shape = (prop_oneof![5 => 1..4_usize, 1 => Just(0)], channels, size(), size());
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let momentum = prop_oneof![Just(Some(0.1)), Just(None), Just(Some(0.0)), Just(Some(1.0)), Just(Some(0.37))];
     let eps = prop_oneof![3 => Just(1e-5), 1 => Just(1e-3), 1 => Just(0.5)];
     // How far the channels' means lie from 0, in deviations.
     let mean = prop_oneof![4 => Just(0.0), 1 => Just(10.0), 1 => Just(1e6)];
-    (shape, flags, momentum, eps, mean)
+    (shape, flags, momentum, eps, (mean, generators::kind()))
         .prop_filter("one value a channel is refused", |((n, _, h, w), ..)| n * h * w != 1)
-        .prop_flat_map(move |((n, c, h, w), (affine, track, bias, training), momentum, eps, mean)| {
+        .prop_flat_map(move |((n, c, h, w), (affine, track, bias, training), momentum, eps, (mean, kind))| {
             let options = json!({
                 "num_features": c, "eps": eps, "momentum": momentum,
                 "affine": affine, "track_running_stats": track, "bias": bias,
@@ -112,7 +113,7 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
                 tensors.push((Group::State, "running_var", vec![c]));
                 case.insert(Group::State, "num_batches_tracked", Tensor::scalar(3_i64));
             }
-            generators::fill(case, dtype, generators::Kind::Plain, tensors).prop_map(move |mut case| {
+            generators::fill(case, dtype, kind, tensors).prop_map(move |mut case| {
                 generators::shift(&mut case, Group::In, "input", mean);
                 generators::shift(&mut case, Group::State, "running_mean", mean);
                 generators::make_positive(&mut case, Group::State, "running_var");

@@ -12,14 +12,14 @@ pub use dual::dual;
 pub use romberg::{Romberg, romberg};
 pub use tangent::Tangent;
 
-use crate::bounded::Declaration;
 use crate::case_file::Case;
+use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::layers;
 use crate::replay::bounded;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
 use reference::Real;
-use vocabulary::Result;
+use vocabulary::{Error, Result};
 
 /// A gradient that a witness found, with the distance within which it vouches for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,13 +41,28 @@ pub struct Coordinate {
     pub place: usize,
 }
 
-/// The coordinates for which backward gives a gradient, with that gradient in double precision and its bound.
+/// The coordinates for which an implementation's backward gives a gradient, with that gradient and its bound, of a case in
+/// double precision.
 ///
 /// # Errors
-/// Where the layer refuses the case.
-pub fn gradients(case: &Case) -> Result<Vec<(Coordinate, Testimony)>> {
-    let computed = layers::run_reference(&Task::<f64>::new(case)?)?;
-    let bounds = bounded(case, DType::F64, Declaration::LITERAL)?;
+/// Where the layer refuses the case, or computes in another type.
+pub fn gradients(case: &Case, implementation: &dyn Implementation) -> Result<Vec<(Coordinate, Testimony)>> {
+    let variant = Variant::default();
+    let computed = match implementation.run(case, &variant) {
+        Outcome::Values(Results::F64(results)) => results,
+        Outcome::Values(Results::F32(_)) => {
+            return Err(Error::new(
+                &case.layer,
+                "dtype",
+                "is f32",
+                "f64, in which gradients are held against calculus",
+            ));
+        }
+        Outcome::Error(message) | Outcome::Unsupported(message) | Outcome::NotApplicable(message) => {
+            return Err(Error::new(&case.layer, "case", format_args!("is refused ({message})"), "one that computes"));
+        }
+    };
+    let bounds = bounded(case, DType::F64, implementation.declaration(&case.layer, DType::F64, &variant))?;
     let mut gradients = Vec::new();
     for (of, group) in [(Group::GradIn, Group::In), (Group::GradState, Group::State)] {
         for (name, _) in computed.group(of) {

@@ -61,6 +61,7 @@ fn bad_usage_is_one_line_and_exit_2() {
         &["check", "--memory-limit", "many"],
         &["check", "."],
         &["run", file],
+        &["list", "--implementation", "nobody"],
         &["run", file, "--implementation", "nobody", "--out", "result"],
         &["run", file, "--implementation", "reference", "--out", "no/such/directory"],
         &["compare", file],
@@ -309,6 +310,61 @@ fn results_are_held_against_what_is_recorded() {
     fails(&inputs_alone, &spoilt(Group::GradState));
 }
 
+/// Text from a file cannot pretend to be a line of the report, nor a path to be more than one word.
+#[test]
+fn reports_keep_to_their_lines() {
+    let elsewhere = TempDir::new().unwrap();
+    let mut file = conformance::fixtures::file("ReLU").unwrap();
+    file.cases.truncate(1);
+    file.cases[0].head.insert("layer".into(), "Re\nall 9 runs of 9 cases passed\u{1b}[2J".into());
+    std::fs::write(elsewhere.path().join("a file"), file.to_bytes().unwrap()).unwrap();
+    let output = conformance(&["check", "a file", "--memory-limit", "1000000000"], elsewhere.path());
+    let printed = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(!printed.contains('\u{1b}') && !printed.lines().any(|line| line.starts_with("all ")), "{printed}");
+    let name = &file.cases[0].name;
+    let line = format!("conformance check 'a file' --case {name} --implementation reference --memory-limit 1000000000");
+    assert!(printed.contains(&line), "{printed}");
+}
+
+#[test]
+fn a_header_that_would_fill_the_memory_is_refused() {
+    let elsewhere = TempDir::new().unwrap();
+    let mut file = conformance::fixtures::file("ReLU").unwrap();
+    file.cases.truncate(1);
+    file.cases[0].head.insert("padding".into(), vec![0; 100_000].into());
+    std::fs::write(elsewhere.path().join("file"), file.to_bytes().unwrap()).unwrap();
+    assert_eq!(conformance(&["check", "file"], elsewhere.path()).status.code(), Some(0));
+    let line = refused(&["check", "file", "--memory-limit", "10000000"], elsewhere.path());
+    assert!(line.contains("header"), "{line}");
+}
+
+/// `conformance check | head -1`: what nobody reads is no failure.
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["check", "--case", "pair_f32_00"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An algorithm that other layers have leaves this one's cases out of a check, and unsupported in a run.
+#[test]
+fn an_algorithm_of_another_layer_is_unsupported() {
+    let elsewhere = TempDir::new().unwrap();
+    let file = fixture("relu.safetensors");
+    let arguments = ["run", text(&file), "--implementation", "optimized", "--algorithm", "gemm", "--out", "result"];
+    assert_eq!(conformance(&arguments, elsewhere.path()).status.code(), Some(0));
+    let results = std::fs::read(elsewhere.path().join("result")).unwrap();
+    let results = CaseFile::results_from_bytes(&results).unwrap();
+    assert!(results.cases.iter().all(|case| matches!(case.status, Some(Status::Unsupported(_)))));
+}
+
 /// A cotangent of the other type is converted, as PyTorch does; inputs and state of two types are refused.
 #[test]
 fn a_cotangent_takes_the_type_of_the_inputs() {
@@ -337,7 +393,8 @@ fn a_cotangent_takes_the_type_of_the_inputs() {
 #[test]
 fn the_list_names_everything() {
     let elsewhere = TempDir::new().unwrap();
-    let output = conformance(&["list", "--json", "list.json"], elsewhere.path());
+    let arguments = ["list", "--json", "list.json", "--implementation", "reference", "--threads", "2", "--all"];
+    let output = conformance(&arguments, elsewhere.path());
     let printed = stdout(&output);
     assert_eq!(output.status.code(), Some(0));
     for word in ["Linear", "in_features", "reference", "optimized", "scalar", "gemm"] {

@@ -1,8 +1,8 @@
 //! Anti-vacuity: implementations with a fault are caught, and by how little a fault may be small.
 
 use conformance::{
-    Case, Conclusion, DType, Group, Implementation, Limits, Named, Optimized, Outcome, Results, Selection, Variant,
-    fixtures, replay,
+    Case, Conclusion, DType, Expect, Group, Implementation, Limits, Mode, Named, Optimized, Outcome, Results,
+    Selection, Variant, fixtures, replay,
 };
 use vocabulary::{StateElement, Tensor};
 
@@ -175,6 +175,54 @@ fn the_zero_loses_its_sign() {
 fn a_result_is_left_out() {
     let left_out = |_: &Case, results: &mut Named<f32>| _ = results.split_off(Group::GradState);
     assert!(caught("Linear", left_out).is_some_and(|message| message.contains("is missing")));
+}
+
+/// Where some right order of operations overflows in most elements, or rounding may be as large as what is left, nothing is
+/// proven, and nothing passes.
+#[test]
+fn bounds_that_say_nothing_are_not_trusted() {
+    struct Made(f32);
+    impl Implementation for Made {
+        fn name(&self) -> &str {
+            "made up"
+        }
+        fn run(&self, case: &Case, variant: &Variant) -> Outcome {
+            let mut outcome = Optimized.run(case, variant);
+            if let Outcome::Values(Results::F32(results)) = &mut outcome {
+                change(results, Group::GradIn, "input", |_, _| self.0);
+            }
+            outcome
+        }
+    }
+    let case = |layer: &str, options: serde_json::Value, tensors: &[(Group, &str, &[usize], &[f32])]| {
+        let options = options.as_object().unwrap().clone();
+        let mut case = Case::new("made", layer, options, Mode::Train, Expect::Values);
+        for (group, name, shape, values) in tensors {
+            case.insert(*group, name, Tensor::from_vec(shape, values.to_vec()).unwrap());
+        }
+        case
+    };
+    let overflowing = case(
+        "Linear",
+        serde_json::json!({"in_features": 1, "out_features": 4, "bias": false}),
+        &[
+            (Group::In, "input", &[3, 1], &[0.0; 3]),
+            (Group::State, "weight", &[4, 1], &[1.0, -1.0, 1.0, -1.0]),
+            (Group::GradOut, "output", &[3, 4], &[3e38; 12]),
+        ],
+    );
+    let far_mean = case(
+        "BatchNorm2d",
+        serde_json::json!({"num_features": 1, "affine": false, "track_running_stats": false}),
+        &[
+            (Group::In, "input", &[1, 1, 2, 2], &[1e7, 1e7 + 1.0, 1e7 - 1.0, 1e7 + 2.0]),
+            (Group::GradOut, "output", &[1, 1, 2, 2], &[1.0, -2.0, 0.5, 3.0]),
+        ],
+    );
+    for (case, made) in [(overflowing, f32::NAN), (far_mean, 0.0)] {
+        let conclusion = replay(&case, "a test", &Made(made), &Variant::default(), &Limits::default()).conclusion;
+        assert!(matches!(conclusion, Conclusion::Mistrusted(_)), "{}: {conclusion}", case.layer);
+    }
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn every_fault_of_a_file_is_one_line() {
         ("a tensor without a name", file(&header(&one, &tensor("a/in.", "F32", "[2]", 0, 8)), 8)),
         ("a name with two slashes", file(&header(&one, &tensor("a/in.b/c", "F32", "[2]", 0, 8)), 8)),
         ("another type", file(&header(&one, &input("F16", "[4]", 8)), 8)),
+        ("a narrow count", file(&header(&one, &tensor("a/state.num_batches_tracked", "I32", "[]", 0, 4)), 4)),
         ("an unknown type", file(&header(&one, &input("F31", "[2]", 8)), 8)),
         ("a wrong length", file(&header(&one, &input("F32", "[3]", 8)), 8)),
         ("sizes that overflow", file(&header(&one, &input("F32", "[4294967296,4294967296,4294967296]", 8)), 8)),
@@ -185,6 +186,25 @@ fn options_convert_only_from_integer_to_float() {
         // The case expects a refusal, and so fails where the layer computes.
         let case = case("BatchNorm2d", options, tensors);
         assert!(conclusions(&case, u64::MAX).iter().all(|c| *c != Conclusion::Passed), "{:?}", case.options);
+    }
+}
+
+/// A reduction is a string, whatever else an enumeration may be written as; where a legacy argument overrides it, it is anything.
+#[test]
+fn a_reduction_is_a_string_unless_nobody_looks_at_it() {
+    let tensors: &[(Group, &str, &[usize])] = &[(Group::In, "input", &[2]), (Group::In, "target", &[2])];
+    for value in
+        [json!({"sum": null}), json!({"sum": {}}), json!(["sum"]), json!("max"), json!(null), json!(1), json!(true)]
+    {
+        let refused = case("MSELoss", json!({"reduction": value}), tensors);
+        assert!(conclusions(&refused, u64::MAX).iter().all(|c| *c == Conclusion::Passed), "{value}");
+        for legacy in ["reduce", "size_average"] {
+            let mut accepted = case("MSELoss", json!({"reduction": value, legacy: true}), tensors);
+            accepted.expect = Expect::Values;
+            assert!(conclusions(&accepted, u64::MAX).iter().all(|c| *c == Conclusion::Passed), "{value} {legacy}");
+        }
+        let refused = case("MSELoss", json!({"reduction": value, "reduce": null}), tensors);
+        assert!(conclusions(&refused, u64::MAX).iter().all(|c| *c == Conclusion::Passed), "{value}");
     }
 }
 
