@@ -1,12 +1,14 @@
 //! Output memory that is written once.
 //!
 //! The plain way is `vec![0; n]`, which a kernel then overwrites: each page is written twice where the allocator hands out
-//! memory that was used before. Here memory stays uninitialised until a kernel opens a block of it, small enough for the
-//! first-level cache, which is zeroed there and then: main memory is written once, and kernels see plain `&mut [T]`.
+//! memory that was used before. Here memory stays uninitialised until a kernel takes a block of it: to [`Block::fill`] it,
+//! register after register, or to [`Block::open`] it, small enough for the first-level cache, where it is zeroed there and
+//! then. Main memory is written once, and kernels never see what is uninitialised.
 
-use crate::simd::Lanes;
+use crate::simd::{Lanes, Simd};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vocabulary::{Error, Result, Tensor};
 
@@ -40,28 +42,31 @@ pub fn fresh<T: Lanes>(layer: &str, shape: &[usize]) -> Result<Fresh<T>> {
 }
 
 impl<T: Lanes> Fresh<T> {
-    /// All of the memory, in blocks of `size` elements (the last may be smaller).
-    pub fn blocks(&mut self, size: usize) -> impl ExactSizeIterator<Item = Block<'_, T>> {
-        *self.opened.get_mut() = 0;
-        let memory = &mut self.elements.spare_capacity_mut()[..self.len];
-        let opened = &self.opened;
-        memory.chunks_mut(size.max(1)).map(move |block| Block::Fresh(block, opened))
-    }
-
-    /// The tensor, where every block was opened; blocks that were not are zeroed.
+    /// The tensor, where every block was filled or opened; where one was not, all of it is zeros.
     #[allow(unsafe_code)]
     pub fn tensor(mut self, shape: &[usize]) -> Result<Tensor<T>> {
         if *self.opened.get_mut() == self.len {
             // SAFETY: `opened` was set to 0 when the blocks were made, which are disjoint and cover the first `len`
-            // elements; a block is consumed by its opening, which initialises all of its elements before it counts them.
-            // So a count of `len` says that the first `len` elements are initialised; `spare_capacity_mut` was at least
-            // that long.
+            // elements; a block is consumed by its filling or opening, which initialises all of its elements before it
+            // counts them. So a count of `len` says that the first `len` elements are initialised; `spare_capacity_mut`
+            // was at least that long.
             unsafe { self.elements.set_len(self.len) };
         } else {
             self.elements.resize(self.len, T::ZERO);
         }
         Tensor::from_vec(shape, self.elements)
     }
+}
+
+/// What a block is filled with. It is a trait, and no closure, since a closure need not be compiled for the instruction set of
+/// the kernel that it stands in.
+pub trait Source<T: Lanes, S: Simd> {
+    /// The registers at places 4i to 4i + 3.
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4];
+    /// The register at place `i`.
+    fn register(&self, s: S, i: usize) -> T::Register<S>;
+    /// The elements that do not fill a register.
+    fn rest(&self, s: S) -> T::Register<S>;
 }
 
 impl<'a, T: Lanes> Block<'a, T> {
@@ -74,7 +79,6 @@ impl<'a, T: Lanes> Block<'a, T> {
     }
 
     /// The elements, for writing: zeros, or what the caller's memory held.
-    #[allow(unsafe_code)]
     pub fn open(self) -> &'a mut [T] {
         match self {
             Self::Given(block) => block,
@@ -82,9 +86,48 @@ impl<'a, T: Lanes> Block<'a, T> {
                 for element in block.iter_mut() {
                     element.write(T::ZERO);
                 }
-                opened.fetch_add(block.len(), Ordering::Relaxed);
-                // SAFETY: every element was initialised by the loop above, and MaybeUninit<T> has T's layout.
-                unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
+                initialised(block, opened)
+            }
+        }
+    }
+
+    /// Writes the elements, register after register, and gives them back. Four registers at a time, which hides the latency of
+    /// long functions.
+    #[inline(always)]
+    pub fn fill<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
+        match self {
+            Self::Given(block) => {
+                let (slots, tail) = T::registers_mut::<S>(block);
+                let (fours, rest) = slots.as_chunks_mut::<4>();
+                let whole = 4 * fours.len();
+                for (i, slots) in fours.iter_mut().enumerate() {
+                    *slots = source.four(s, i);
+                }
+                for (i, slot) in rest.iter_mut().enumerate() {
+                    *slot = source.register(s, whole + i);
+                }
+                if !tail.is_empty() {
+                    T::store_partial(s, tail, source.rest(s));
+                }
+                block
+            }
+            Self::Fresh(block, opened) => {
+                let (slots, tail) = T::uninit_registers_mut::<S>(block);
+                let (fours, rest) = slots.as_chunks_mut::<4>();
+                let whole = 4 * fours.len();
+                for (i, slots) in fours.iter_mut().enumerate() {
+                    slots.write_copy_of_slice(&source.four(s, i));
+                }
+                for (i, slot) in rest.iter_mut().enumerate() {
+                    slot.write(source.register(s, whole + i));
+                }
+                if !tail.is_empty() {
+                    let mut elements = [T::ZERO; MOST_LANES];
+                    let elements = &mut elements[..tail.len()];
+                    T::store_partial(s, elements, source.rest(s));
+                    tail.write_copy_of_slice(elements);
+                }
+                initialised(block, opened)
             }
         }
     }
@@ -113,9 +156,16 @@ impl<'a, T: Lanes> Block<'a, T> {
     }
 }
 
-/// The caller's memory, in blocks of `size` elements (the last may be smaller).
-pub fn given<T: Lanes>(memory: &mut [T], size: usize) -> impl ExactSizeIterator<Item = Block<'_, T>> {
-    memory.chunks_mut(size.max(1)).map(Block::Given)
+/// No instruction set has registers of more elements.
+const MOST_LANES: usize = 16;
+
+/// Memory every element of which was initialised before the call; counts them.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn initialised<'a, T: Lanes>(block: &'a mut [MaybeUninit<T>], opened: &AtomicUsize) -> &'a mut [T] {
+    opened.fetch_add(block.len(), Ordering::Relaxed);
+    // SAFETY: both callers, the functions just above, have written every element, and MaybeUninit<T> has T's layout.
+    unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
 }
 
 /// The memory of an output, whosever it is.
@@ -128,13 +178,42 @@ pub enum Output<'a, T> {
 
 impl<T: Lanes> Output<'_, T> {
     /// All of the memory, in blocks of `size` elements (the last may be smaller).
-    pub fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
+    pub fn blocks(&mut self, size: usize) -> Blocks<'_, T> {
         match self {
-            Self::Fresh(memory) => memory.blocks(size).collect(),
-            Self::Given(memory) => given(memory, size).collect(),
+            Self::Fresh(Fresh { elements, len, opened }) => {
+                *opened.get_mut() = 0;
+                Blocks::Fresh(elements.spare_capacity_mut()[..*len].chunks_mut(size.max(1)), opened)
+            }
+            Self::Given(memory) => Blocks::Given(memory.chunks_mut(size.max(1))),
         }
     }
 }
+
+/// The blocks of an output, one after the other.
+pub enum Blocks<'a, T> {
+    Fresh(ChunksMut<'a, MaybeUninit<T>>, &'a AtomicUsize),
+    Given(ChunksMut<'a, T>),
+}
+
+impl<'a, T> Iterator for Blocks<'a, T> {
+    type Item = Block<'a, T>;
+
+    fn next(&mut self) -> Option<Block<'a, T>> {
+        match self {
+            Self::Fresh(blocks, opened) => blocks.next().map(|block| Block::Fresh(block, opened)),
+            Self::Given(blocks) => blocks.next().map(Block::Given),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Fresh(blocks, _) => blocks.size_hint(),
+            Self::Given(blocks) => blocks.size_hint(),
+        }
+    }
+}
+
+impl<T> ExactSizeIterator for Blocks<'_, T> {}
 
 /// A cache line, so that registers of any instruction set are loaded from it fastest.
 type Line = [u64; 8];
@@ -174,7 +253,7 @@ mod tests {
     #[test]
     fn blocks_that_were_not_opened_are_zeros() {
         let mut memory = fresh::<f32>("Test", &[10]).unwrap();
-        for (i, block) in memory.blocks(4).enumerate() {
+        for (i, block) in Output::Fresh(&mut memory).blocks(4).enumerate() {
             if i != 1 {
                 block.open().fill(1.0);
             }
@@ -186,7 +265,7 @@ mod tests {
     fn blocks_keep_what_was_written() {
         let mut memory = fresh::<f64>("Test", &[2, 5]).unwrap();
         let mut next = 0.0;
-        for block in memory.blocks(7) {
+        for block in Output::Fresh(&mut memory).blocks(7) {
             for block in block.split(3) {
                 for x in block.open() {
                     *x = next;

@@ -1,8 +1,8 @@
 //! A number that knows how far any right implementation may be from it.
 //!
 //! A [`Bounded`] carries a value, computed in double precision, and a bound e: whatever arithmetic the current
-//! [`Declaration`] allows — any order and any blocking of sums, fused or separate multiplications and additions, subnormals
-//! kept or flushed — its result lies within e of the value. Running the reference's own formulas over it derives the
+//! [`Declaration`] allows — any order and any blocking of sums, fused or separate multiplications and additions, subnormal
+//! results kept or flushed — its result lies within e of the value. Running the reference's own formulas over it derives the
 //! tolerance of every output and gradient; nothing is tuned.
 //!
 //! With u the unit roundoff of the type under test, v = 2⁻⁵³ that of the value's own computation (so that for `f64` each
@@ -215,7 +215,10 @@ impl<const WIDE: bool> Bounded<WIDE> {
 
     /// The number as the result of a layer: closed, and an infinity where it lies beyond the largest number of the type.
     pub fn settled(self) -> Self {
+        // Bounds are computed in double precision, too: this is more than what so many operations round away.
+        const ROUNDED_UP: f64 = 1.0 + 1e-9;
         let closed = self.closed();
+        let closed = Self { bound: closed.bound * ROUNDED_UP, likely: closed.likely * ROUNDED_UP, ..closed };
         let largest = Self::arithmetic().largest;
         match f64::from(closed.overflow) {
             0.0 => closed,
@@ -285,7 +288,8 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
         let brought = |e: f64| if e == 0.0 { 0.0 } else { e * steepest(x.value, e) };
         let (mut bound, mut likely) = (brought(x.bound), brought(x.likely));
-        let roundings = 2.0 * declaration().function_ulps;
+        // The value itself comes from functions within 1 ulp.
+        let roundings = 2.0 * declaration().function_ulps.max(1.0);
         if x.overflow == 0 {
             return Self::rounded(value, bound, likely, NO_GRAIN, roundings);
         }

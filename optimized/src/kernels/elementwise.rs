@@ -1,25 +1,29 @@
 //! One output for each element, or pair of elements.
 //!
 //! The plain loop is `for i in 0..n { y[i] = f(x[i]) }`. We depart from it:
-//! 1. registers instead of elements, four at a time, which hides the latency of long functions;
+//! 1. registers instead of elements, four at a time;
 //! 2. the elements that do not fill a register are one masked register more, so no length is slow;
-//! 3. blocks of [`BLOCK`] elements, which stay in the first-level cache between being opened and being written;
-//! 4. tasks of [`TASK`] elements, which threads take one after the other.
+//! 3. tasks of so many elements that each is worth waking another thread for, which threads take one after the other.
 
 use crate::counters::{self, Counter};
-use crate::memory::Block;
+use crate::memory::{Block, Output, Source};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
 /// Elements opened and written together: 16 KiB of f32, a third of the smallest first-level cache for the two operands.
 pub const BLOCK: usize = 4096;
 
-/// Elements of a task of one thread: at least 4 µs of work, the time in which another thread wakes up.
-pub const TASK: usize = 8 * BLOCK;
+/// Elements of a task of one thread, where each takes but a load and a store: 12 µs of work. Waking another thread takes 10 to
+/// 20 µs, so that two such tasks gain nothing yet, and lose nothing.
+pub const TASK: usize = 1 << 17;
+
+/// Elements of a task where a function of each is computed: 12 µs of work, too.
+pub const FUNCTION_TASK: usize = 1 << 15;
 
 /// A function of an element.
 pub trait Map<T: Lanes>: Copy + Sync {
     const COUNTER: Counter;
+    const TASK: usize = TASK;
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S>;
 }
 
@@ -29,45 +33,31 @@ pub trait Zip<T: Lanes>: Copy + Sync {
     fn apply<S: Simd>(self, s: S, a: T::Register<S>, b: T::Register<S>) -> T::Register<S>;
 }
 
-/// `output[i] = f(input[i])`; the output's memory comes in blocks of [`TASK`] elements.
-pub fn map<'a, T: Lanes>(
-    f: impl Map<T>,
-    (isa, threads): (Isa, Threads),
-    input: &[T],
-    output: impl ExactSizeIterator<Item = Block<'a, T>> + Send,
-) {
-    threads::for_each(threads, output.zip(input.chunks(TASK)), |(output, input)| {
-        for (output, input) in output.split(BLOCK).zip(input.chunks(BLOCK)) {
-            simd::run(isa, MapSlices { f, input, output: output.open() });
-        }
+/// `output[i] = f(input[i])`.
+pub fn map<T: Lanes, F: Map<T>>(f: F, (isa, threads): (Isa, Threads), input: &[T], mut output: Output<'_, T>) {
+    threads::for_each(threads, output.blocks(F::TASK).zip(input.chunks(F::TASK)), |(output, input)| {
+        simd::run(isa, MapSlices { f, input, output });
     });
 }
 
 /// `elements[i] = f(elements[i])`.
-pub fn map_in_place<T: Lanes>(f: impl Map<T>, (isa, threads): (Isa, Threads), elements: &mut [T]) {
-    threads::for_each(threads, elements.chunks_mut(TASK), |elements| {
+pub fn map_in_place<T: Lanes, F: Map<T>>(f: F, (isa, threads): (Isa, Threads), elements: &mut [T]) {
+    threads::for_each(threads, elements.chunks_mut(F::TASK), |elements| {
         simd::run(isa, MapInPlace { f, elements });
     });
 }
 
-/// `output[i] = f(a[i], b[i])`; the output's memory comes in blocks of [`TASK`] elements.
-pub fn zip<'a, T: Lanes>(
-    f: impl Zip<T>,
-    (isa, threads): (Isa, Threads),
-    (a, b): (&[T], &[T]),
-    output: impl ExactSizeIterator<Item = Block<'a, T>> + Send,
-) {
-    threads::for_each(threads, output.zip(a.chunks(TASK).zip(b.chunks(TASK))), |(output, (a, b))| {
-        for (output, (a, b)) in output.split(BLOCK).zip(a.chunks(BLOCK).zip(b.chunks(BLOCK))) {
-            simd::run(isa, ZipSlices { f, a, b, output: output.open() });
-        }
+/// `output[i] = f(a[i], b[i])`.
+pub fn zip<T: Lanes>(f: impl Zip<T>, (isa, threads): (Isa, Threads), (a, b): (&[T], &[T]), mut output: Output<'_, T>) {
+    threads::for_each(threads, output.blocks(TASK).zip(a.chunks(TASK).zip(b.chunks(TASK))), |(output, (a, b))| {
+        simd::run(isa, ZipSlices { f, a, b, output });
     });
 }
 
 struct MapSlices<'a, T, F> {
     f: F,
     input: &'a [T],
-    output: &'a mut [T],
+    output: Block<'a, T>,
 }
 
 impl<T: Lanes, F: Map<T>> Kernel for MapSlices<'_, T, F> {
@@ -77,19 +67,82 @@ impl<T: Lanes, F: Map<T>> Kernel for MapSlices<'_, T, F> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(F::COUNTER, Isa::of::<S>());
         debug_assert_eq!(self.input.len(), self.output.len());
-        let f = self.f;
-        let (x, x_tail) = T::registers::<S>(self.input);
-        let (y, y_tail) = T::registers_mut::<S>(self.output);
-        let ((x_fours, x_rest), (y_fours, y_rest)) = (x.as_chunks::<4>(), y.as_chunks_mut::<4>());
-        for (x, y) in x_fours.iter().zip(y_fours) {
-            *y = [f.apply(s, x[0]), f.apply(s, x[1]), f.apply(s, x[2]), f.apply(s, x[3])]; // 1
-        }
-        for (x, y) in x_rest.iter().zip(y_rest) {
-            *y = f.apply(s, *x);
-        }
-        if !x_tail.is_empty() {
-            T::store_partial(s, y_tail, f.apply(s, T::load_partial(s, x_tail))); // 2
-        }
+        self.output.fill(s, Mapped { f: self.f, x: Split::new(self.input) });
+    }
+}
+
+/// A slice in registers: departures 1 and 2.
+#[derive(Clone, Copy)]
+pub struct Split<'a, T: Lanes, S: Simd> {
+    registers: &'a [T::Register<S>],
+    rest: &'a [T],
+}
+
+impl<'a, T: Lanes, S: Simd> Split<'a, T, S> {
+    #[inline(always)]
+    pub fn new(slice: &'a [T]) -> Self {
+        let (registers, rest) = T::registers::<S>(slice);
+        Self { registers, rest }
+    }
+}
+
+impl<T: Lanes, S: Simd> Source<T, S> for Split<'_, T, S> {
+    #[inline(always)]
+    fn four(&self, _: S, i: usize) -> [T::Register<S>; 4] {
+        self.registers.as_chunks::<4>().0[i]
+    }
+    #[inline(always)]
+    fn register(&self, _: S, i: usize) -> T::Register<S> {
+        self.registers[i]
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        T::load_partial(s, self.rest)
+    }
+}
+
+/// f of each register of x.
+struct Mapped<F, X> {
+    f: F,
+    x: X,
+}
+
+impl<T: Lanes, S: Simd, F: Map<T>, X: Source<T, S>> Source<T, S> for Mapped<F, X> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let (f, x) = (self.f, self.x.four(s, i));
+        [f.apply(s, x[0]), f.apply(s, x[1]), f.apply(s, x[2]), f.apply(s, x[3])]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        self.f.apply(s, self.x.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        self.f.apply(s, self.x.rest(s))
+    }
+}
+
+/// f of each pair of registers of a and b.
+struct Zipped<F, A, B> {
+    f: F,
+    a: A,
+    b: B,
+}
+
+impl<T: Lanes, S: Simd, F: Zip<T>, A: Source<T, S>, B: Source<T, S>> Source<T, S> for Zipped<F, A, B> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let (f, a, b) = (self.f, self.a.four(s, i), self.b.four(s, i));
+        [f.apply(s, a[0], b[0]), f.apply(s, a[1], b[1]), f.apply(s, a[2], b[2]), f.apply(s, a[3], b[3])]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        self.f.apply(s, self.a.register(s, i), self.b.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        self.f.apply(s, self.a.rest(s), self.b.rest(s))
     }
 }
 
@@ -124,7 +177,7 @@ struct ZipSlices<'a, T, F> {
     f: F,
     a: &'a [T],
     b: &'a [T],
-    output: &'a mut [T],
+    output: Block<'a, T>,
 }
 
 impl<T: Lanes, F: Zip<T>> Kernel for ZipSlices<'_, T, F> {
@@ -134,16 +187,7 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipSlices<'_, T, F> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(F::COUNTER, Isa::of::<S>());
         debug_assert!(self.a.len() == self.output.len() && self.b.len() == self.output.len());
-        let f = self.f;
-        let ((a, a_tail), (b, b_tail)) = (T::registers::<S>(self.a), T::registers::<S>(self.b));
-        let (y, y_tail) = T::registers_mut::<S>(self.output);
-        for ((a, b), y) in a.iter().zip(b).zip(y) {
-            *y = f.apply(s, *a, *b); // 1
-        }
-        if !a_tail.is_empty() {
-            let y = f.apply(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail));
-            T::store_partial(s, y_tail, y); // 2
-        }
+        self.output.fill(s, Zipped { f: self.f, a: Split::new(self.a), b: Split::new(self.b) });
     }
 }
 

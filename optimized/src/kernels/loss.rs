@@ -7,9 +7,9 @@
 //! 3. the gradients of input and target are written in one sweep; the factor 2g/n that they share is computed once in f64
 //!    and rounded once, unless it is too small or too large for that.
 
-use super::elementwise::{BLOCK, TASK, Zip};
+use super::elementwise::{BLOCK, Split, TASK, Zip};
 use crate::counters::{self, Counter};
-use crate::memory::Block;
+use crate::memory::{Block, Output, Source};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
@@ -110,20 +110,16 @@ impl<'a, T: Lanes> Slope<'a, T> {
     }
 }
 
-/// The gradients of input and target; their memory comes in blocks of [`TASK`] elements.
-pub fn gradients<'a, T: Lanes>(
+/// The gradients of input and target.
+pub fn gradients<T: Lanes>(
     (isa, threads): (Isa, Threads),
     (x, t): (&[T], &[T]),
     slope: Slope<'_, T>,
-    outputs: impl ExactSizeIterator<Item = (Block<'a, T>, Block<'a, T>)> + Send,
+    [mut dx, mut dt]: [Output<'_, T>; 2],
 ) {
     let operands = x.chunks(TASK).zip(t.chunks(TASK)).enumerate();
-    threads::for_each(threads, outputs.zip(operands), |((dx, dt), (task, (x, t)))| {
-        let outputs = dx.split(BLOCK).zip(dt.split(BLOCK));
-        for (block, ((dx, dt), (x, t))) in outputs.zip(x.chunks(BLOCK).zip(t.chunks(BLOCK))).enumerate() {
-            let slope = slope.part(task * TASK + block * BLOCK, x.len());
-            simd::run(isa, Gradients { x, t, slope, dx: dx.open(), dt: dt.open() });
-        }
+    threads::for_each(threads, dx.blocks(TASK).zip(dt.blocks(TASK)).zip(operands), |((dx, dt), (task, (x, t)))| {
+        simd::run(isa, Gradients { x, t, slope: slope.part(task * TASK, x.len()), dx, dt });
     });
 }
 
@@ -131,38 +127,103 @@ struct Gradients<'a, T> {
     x: &'a [T],
     t: &'a [T],
     slope: Slope<'a, T>,
-    dx: &'a mut [T],
-    dt: &'a mut [T],
+    dx: Block<'a, T>,
+    dt: Block<'a, T>,
 }
 
 impl<T: Lanes> Kernel for Gradients<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::MSELossOnePass, Isa::of::<S>());
-        let Self { x, t, slope, dx, dt } = self;
-        let outputs = dx.iter_mut().zip(dt);
-        let elements = outputs.zip(x.iter().zip(t));
-        match slope {
-            Slope::Each(g) => {
-                for (((dx, dt), (&x, &t)), &g) in elements.zip(g) {
-                    *dx = T::TWO * (x - t) * g;
-                    *dt = -*dx;
+        let outputs = self.dx.split(BLOCK).zip(self.dt.split(BLOCK));
+        for (i, ((dx, dt), (x, t))) in outputs.zip(self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK))).enumerate() {
+            let (x, t) = (Split::new(x), Split::new(t));
+            let dx: &[T] = match self.slope.part(i * BLOCK, dx.len()) {
+                Slope::Each(g) => {
+                    let (c, g) = (T::splat(s, T::TWO), Split::new(g));
+                    dx.fill(s, Gradient { x, t, c, g })
                 }
-            }
-            Slope::All(factor) => {
-                for ((dx, dt), (&x, &t)) in elements {
-                    *dx = factor * (x - t);
-                    *dt = -*dx;
+                Slope::All(factor) => {
+                    let (c, g) = (T::splat(s, factor), Equal(T::splat(s, T::ONE)));
+                    dx.fill(s, Gradient { x, t, c, g })
                 }
-            }
-            Slope::Apart { c, g } => {
-                for ((dx, dt), (&x, &t)) in elements {
-                    *dx = c * (x - t) * g;
-                    *dt = -*dx;
+                Slope::Apart { c, g } => {
+                    let (c, g) = (T::splat(s, c), Equal(T::splat(s, g)));
+                    dx.fill(s, Gradient { x, t, c, g })
                 }
-            }
+            };
+            dt.fill(s, Negated(Split::new(dx)));
         }
+    }
+}
+
+/// `c·(x − t)·g`.
+struct Gradient<X, C, G> {
+    x: X,
+    t: X,
+    c: C,
+    g: G,
+}
+
+impl<X, C: Copy, G> Gradient<X, C, G> {
+    #[inline(always)]
+    fn of<T: Lanes<Register<S> = C>, S: Simd>(&self, s: S, x: C, t: C, g: C) -> C {
+        T::times(s, T::times(s, self.c, T::minus(s, x, t)), g)
+    }
+}
+
+impl<T: Lanes, S: Simd, X: Source<T, S>, G: Source<T, S>> Source<T, S> for Gradient<X, T::Register<S>, G> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let (x, t, g) = (self.x.four(s, i), self.t.four(s, i), self.g.four(s, i));
+        let of = |k: usize| self.of::<T, S>(s, x[k], t[k], g[k]);
+        [of(0), of(1), of(2), of(3)]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        self.of::<T, S>(s, self.x.register(s, i), self.t.register(s, i), self.g.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        self.of::<T, S>(s, self.x.rest(s), self.t.rest(s), self.g.rest(s))
+    }
+}
+
+/// The same register everywhere.
+struct Equal<R>(R);
+
+impl<T: Lanes, S: Simd> Source<T, S> for Equal<T::Register<S>> {
+    #[inline(always)]
+    fn four(&self, _: S, _: usize) -> [T::Register<S>; 4] {
+        [self.0; 4]
+    }
+    #[inline(always)]
+    fn register(&self, _: S, _: usize) -> T::Register<S> {
+        self.0
+    }
+    #[inline(always)]
+    fn rest(&self, _: S) -> T::Register<S> {
+        self.0
+    }
+}
+
+/// −x.
+struct Negated<X>(X);
+
+impl<T: Lanes, S: Simd, X: Source<T, S>> Source<T, S> for Negated<X> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let x = self.0.four(s, i);
+        [T::negated(s, x[0]), T::negated(s, x[1]), T::negated(s, x[2]), T::negated(s, x[3])]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        T::negated(s, self.0.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        T::negated(s, self.0.rest(s))
     }
 }

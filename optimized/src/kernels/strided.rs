@@ -11,7 +11,7 @@
 use super::elementwise::{BLOCK, TASK};
 use super::loss::Slope;
 use crate::counters::{self, Counter};
-use crate::memory::Block;
+use crate::memory::Output;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 use std::ops::Range;
@@ -193,14 +193,14 @@ impl<T: Lanes> Work<'_, T> {
     }
 }
 
-/// (x − t)² of each element; the output's memory comes in blocks of [`TASK`] elements.
-pub fn squares<'a, T: Lanes>(
+/// (x − t)² of each element.
+pub fn squares<T: Lanes>(
     (isa, threads): (Isa, Threads),
     broadcast: &Broadcast,
     (x, t): (&[T], &[T]),
-    output: impl ExactSizeIterator<Item = Block<'a, T>> + Send,
+    mut output: Output<'_, T>,
 ) {
-    threads::for_each(threads, output.enumerate(), |(task, output)| {
+    threads::for_each(threads, output.blocks(TASK).enumerate(), |(task, output)| {
         let mut start = task * TASK;
         for output in output.split(BLOCK) {
             let range = start..start + output.len();

@@ -1,7 +1,7 @@
 //! MSELoss: one pass over operands of one shape, runs of broadcast ones.
 
 use super::{overwrite, require_output_shape, zeros};
-use crate::kernels::elementwise::{self, TASK};
+use crate::kernels::elementwise;
 use crate::kernels::loss::{self, Slope, SquaredDifference};
 use crate::kernels::strided::{self, Broadcast};
 use crate::memory::{Output, count, fresh};
@@ -139,7 +139,7 @@ impl MSELoss {
         let problem = self.problem(input.shape(), target.shape())?;
         if self.options.effective_reduction() == Reduction::None {
             let mut output = fresh(LAYER, &problem.shape)?;
-            terms(&problem, input, target, &mut Output::Fresh(&mut output));
+            terms(&problem, input, target, Output::Fresh(&mut output));
             return output.tensor(&problem.shape);
         }
         Ok(Tensor::scalar(self.joined(&problem, input, target)))
@@ -162,7 +162,7 @@ impl MSELoss {
         let problem = self.problem(input.shape(), target.shape())?;
         if self.options.effective_reduction() == Reduction::None {
             let output = overwrite(LAYER, output, &problem.shape)?;
-            terms(&problem, input, target, &mut Output::Given(output));
+            terms(&problem, input, target, Output::Given(output));
         } else {
             overwrite(LAYER, output, &[])?[0] = self.joined(&problem, input, target);
         }
@@ -214,7 +214,7 @@ impl MSELoss {
         let operands = (pass.input.as_slice(), pass.target.as_slice());
         if problem.len > 0 && problem.broadcast.is_none() {
             let (mut dx, mut dt) = (fresh(LAYER, input)?, fresh(LAYER, target)?);
-            loss::gradients(problem.kernel, operands, slope, dx.blocks(TASK).zip(dt.blocks(TASK)));
+            loss::gradients(problem.kernel, operands, slope, [Output::Fresh(&mut dx), Output::Fresh(&mut dt)]);
             return Ok(MSELossGradients { input: dx.tensor(input)?, target: dt.tensor(target)? });
         }
         let (mut dx, mut dt) = (zeros(LAYER, "grad_input", input)?, zeros(LAYER, "grad_target", target)?);
@@ -227,12 +227,11 @@ impl MSELoss {
 }
 
 /// Writes each term.
-fn terms<T: Float>(problem: &Problem, input: &Tensor<T>, target: &Tensor<T>, output: &mut Output<'_, T>) {
+fn terms<T: Float>(problem: &Problem, input: &Tensor<T>, target: &Tensor<T>, output: Output<'_, T>) {
     let operands = (input.as_slice(), target.as_slice());
-    let blocks = output.blocks(TASK).into_iter();
     match &problem.broadcast {
-        Some(broadcast) => strided::squares(problem.kernel, broadcast, operands, blocks),
-        None => elementwise::zip(SquaredDifference, problem.kernel, operands, blocks),
+        Some(broadcast) => strided::squares(problem.kernel, broadcast, operands, output),
+        None => elementwise::zip(SquaredDifference, problem.kernel, operands, output),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sigmoid: one kernel, elementwise.
 
 use super::{overwrite, require_output_shape};
-use crate::kernels::elementwise::{self, TASK};
+use crate::kernels::elementwise;
 use crate::math;
-use crate::memory::{fresh, given};
+use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{Gradients, Layer, Result, Saved, SigmoidGradients, SigmoidOptions, Tensor};
 
@@ -93,7 +93,7 @@ impl Sigmoid {
     /// Where the output cannot be stored.
     pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let mut output = fresh(LAYER, input.shape())?;
-        elementwise::map(math::Sigmoid, self.execution.kernel(), input.as_slice(), output.blocks(TASK));
+        elementwise::map(math::Sigmoid, self.execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
         output.tensor(input.shape())
     }
 
@@ -111,7 +111,7 @@ impl Sigmoid {
     /// ```
     pub fn forward_into<T: Float>(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
         let output = overwrite(LAYER, output, input.shape())?;
-        elementwise::map(math::Sigmoid, self.execution.kernel(), input.as_slice(), given(output, TASK));
+        elementwise::map(math::Sigmoid, self.execution.kernel(), input.as_slice(), Output::Given(output));
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl Sigmoid {
         require_output_shape(LAYER, grad_output, pass.output.shape())?;
         let mut input = fresh(LAYER, pass.output.shape())?;
         let operands = (pass.output.as_slice(), grad_output.as_slice());
-        elementwise::zip(math::SigmoidBackward, self.execution.kernel(), operands, input.blocks(TASK));
+        elementwise::zip(math::SigmoidBackward, self.execution.kernel(), operands, Output::Fresh(&mut input));
         Ok(SigmoidGradients { input: input.tensor(pass.output.shape())? })
     }
 }

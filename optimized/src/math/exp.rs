@@ -10,8 +10,8 @@
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
 
 use crate::counters::Counter;
-use crate::kernels::elementwise::{self, Map};
-use crate::memory::given;
+use crate::kernels::elementwise::{self, FUNCTION_TASK, Map};
+use crate::memory::Output;
 use crate::simd::{Isa, Lanes, Simd};
 use crate::{Float, Threads};
 use vocabulary::{Error, Result};
@@ -115,6 +115,7 @@ struct EveryExp;
 
 impl<T: Exp> Map<T> for EveryExp {
     const COUNTER: Counter = Counter::Exp;
+    const TASK: usize = FUNCTION_TASK;
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
@@ -149,6 +150,6 @@ pub fn exp<T: Float>(isa: Isa, input: &[T], output: &mut [T]) -> Result<()> {
         let got = format!("has {} elements", output.len());
         return Err(Error::new("exp", "output", got, format_args!("{}, the input's", input.len())));
     }
-    elementwise::map(EveryExp, (isa, Threads::ONE), input, given(output, elementwise::TASK));
+    elementwise::map(EveryExp, (isa, Threads::ONE), input, Output::Given(output));
     Ok(())
 }

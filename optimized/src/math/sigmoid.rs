@@ -6,7 +6,7 @@
 
 use super::exp::{Exp, exp_of_not_negligible};
 use crate::counters::Counter;
-use crate::kernels::elementwise::{Map, Zip};
+use crate::kernels::elementwise::{FUNCTION_TASK, Map, Zip};
 use crate::simd::{Lanes, Simd};
 
 /// 1/(1 + e^−x).
@@ -15,6 +15,7 @@ pub struct Sigmoid;
 
 impl<T: Exp> Map<T> for Sigmoid {
     const COUNTER: Counter = Counter::Sigmoid;
+    const TASK: usize = FUNCTION_TASK;
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {

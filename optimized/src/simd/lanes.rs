@@ -3,8 +3,12 @@
 
 use super::Simd;
 use std::fmt::Debug;
+use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use std::slice;
+
+/// The registers that fill a slice of uninitialised memory, and the elements that are left over.
+pub type UninitRegisters<'a, T, S> = (&'a mut [MaybeUninit<<T as Lanes>::Register<S>>], &'a mut [MaybeUninit<T>]);
 
 /// An element type, and the registers that hold several.
 pub trait Lanes:
@@ -45,11 +49,13 @@ pub trait Lanes:
     /// The registers that fill a slice, and the elements that are left over.
     fn registers<S: Simd>(slice: &[Self]) -> (&[Self::Register<S>], &[Self]);
     fn registers_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Register<S>], &mut [Self]);
+    fn uninit_registers_mut<S: Simd>(slice: &mut [MaybeUninit<Self>]) -> UninitRegisters<'_, Self, S>;
     /// A register whose first lanes are the slice's elements (fewer than it has lanes), the others 0.
     fn load_partial<S: Simd>(s: S, slice: &[Self]) -> Self::Register<S>;
     fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: Self::Register<S>);
 
     fn splat<S: Simd>(s: S, x: Self) -> Self::Register<S>;
+    fn negated<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
     fn plus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     fn minus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     fn times<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
@@ -127,6 +133,10 @@ impl Lanes for f32 {
         S::as_mut_simd_f32s(slice)
     }
     #[inline(always)]
+    fn uninit_registers_mut<S: Simd>(slice: &mut [MaybeUninit<Self>]) -> UninitRegisters<'_, Self, S> {
+        S::as_uninit_mut_simd_f32s(slice)
+    }
+    #[inline(always)]
     fn load_partial<S: Simd>(s: S, slice: &[Self]) -> S::f32s {
         s.partial_load_f32s(slice)
     }
@@ -138,6 +148,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn splat<S: Simd>(s: S, x: Self) -> S::f32s {
         s.splat_f32s(x)
+    }
+    #[inline(always)]
+    fn negated<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+        s.neg_f32s(x)
     }
     #[inline(always)]
     fn plus<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
@@ -231,6 +245,10 @@ impl Lanes for f64 {
         S::as_mut_simd_f64s(slice)
     }
     #[inline(always)]
+    fn uninit_registers_mut<S: Simd>(slice: &mut [MaybeUninit<Self>]) -> UninitRegisters<'_, Self, S> {
+        S::as_uninit_mut_simd_f64s(slice)
+    }
+    #[inline(always)]
     fn load_partial<S: Simd>(s: S, slice: &[Self]) -> S::f64s {
         s.partial_load_f64s(slice)
     }
@@ -242,6 +260,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn splat<S: Simd>(s: S, x: Self) -> S::f64s {
         s.splat_f64s(x)
+    }
+    #[inline(always)]
+    fn negated<S: Simd>(s: S, x: S::f64s) -> S::f64s {
+        s.neg_f64s(x)
     }
     #[inline(always)]
     fn plus<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {

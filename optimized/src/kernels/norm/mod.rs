@@ -125,7 +125,7 @@ impl<T: Lanes> Kernel for Write<'_, T> {
 
 /// Writes all elements, the tasks shared out.
 fn write<T: Lanes>((isa, threads): (Isa, Threads), input: Input<'_, T>, how: How<'_, T>, output: &mut Output<'_, T>) {
-    threads::for_each(threads, output.blocks(TASK).into_iter().enumerate(), |(task, block)| {
+    threads::for_each(threads, output.blocks(TASK).enumerate(), |(task, block)| {
         simd::run(isa, Write { input, how, start: task * TASK, block });
     });
 }
@@ -136,7 +136,7 @@ type ChannelBlocks<'a, T> = Vec<Block<'a, T>>;
 /// The planes of an output, by channel.
 fn by_channel<'a, T: Lanes>(planes: Planes, output: &'a mut Output<'_, T>) -> Vec<ChannelBlocks<'a, T>> {
     let mut channels: Vec<_> = (0..planes.channels).map(|_| Vec::with_capacity(planes.images)).collect();
-    for (plane, block) in output.blocks(planes.area).into_iter().enumerate() {
+    for (plane, block) in output.blocks(planes.area).enumerate() {
         channels[plane % planes.channels].push(block);
     }
     channels
