@@ -116,7 +116,7 @@ impl<'a, T: Lanes> Block<'a, T> {
                 let (fours, rest) = slots.as_chunks_mut::<4>();
                 let whole = 4 * fours.len();
                 for (i, slots) in fours.iter_mut().enumerate() {
-                    slots.write_copy_of_slice(&source.four(s, i));
+                    *slots = source.four(s, i).map(MaybeUninit::new);
                 }
                 for (i, slot) in rest.iter_mut().enumerate() {
                     slot.write(source.register(s, whole + i));
@@ -125,7 +125,9 @@ impl<'a, T: Lanes> Block<'a, T> {
                     let mut elements = [T::ZERO; MOST_LANES];
                     let elements = &mut elements[..tail.len()];
                     T::store_partial(s, elements, source.rest(s));
-                    tail.write_copy_of_slice(elements);
+                    for (slot, element) in tail.iter_mut().zip(&*elements) {
+                        slot.write(*element);
+                    }
                 }
                 initialised(block, opened)
             }

@@ -176,7 +176,9 @@ impl<T: Float> Linear<T> {
         let algorithm =
             self.execution.choose(LAYER, order(rows, &self.options, direction), |name| self.refusal(name))?;
         let LinearOptions { in_features: inputs, out_features: outputs, .. } = self.options;
-        Ok(Problem { rows, inputs, outputs, algorithm, kernel: self.execution.kernel() })
+        let (isa, threads) = self.execution.kernel();
+        let threads = if work(rows, &self.options) < WORK_OF_THREADS { Threads::ONE } else { threads };
+        Ok(Problem { rows, inputs, outputs, algorithm, kernel: (isa, threads) })
     }
 
     /// The output's shape: the input's with its last size replaced by `out_features`.
@@ -292,10 +294,17 @@ const ROWS_OF_DOT: [usize; 2] = [4, 8];
 /// Up to so many multiply-adds as well: with 16 of each, 0.6 µs and 0.7, where packing takes 0.7 and 0.9.
 const WORK_OF_DOT: usize = 1 << 12;
 
+/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
+const WORK_OF_THREADS: usize = 1 << 20;
+
+/// The multiply-adds of a product.
+fn work(rows: usize, options: &LinearOptions) -> usize {
+    rows.saturating_mul(options.in_features).saturating_mul(options.out_features)
+}
+
 /// The algorithms, in the order of preference.
 fn order(rows: usize, options: &LinearOptions, direction: Direction) -> &'static [&'static str] {
-    let work = rows.saturating_mul(options.in_features).saturating_mul(options.out_features);
-    let dot = rows <= ROWS_OF_DOT[direction as usize] || work <= WORK_OF_DOT;
+    let dot = rows <= ROWS_OF_DOT[direction as usize] || work(rows, options) <= WORK_OF_DOT;
     if dot { &["dot", "packed", "gemm"] } else { &["packed", "gemm", "dot"] }
 }
 

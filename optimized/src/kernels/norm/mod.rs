@@ -52,9 +52,9 @@ impl Planes {
         self.area >= SMALLEST_PLANE && self.values() <= LARGEST_CHANNEL && self.channels >= FEWEST_CHANNELS
     }
 
-    /// So many channels make a task.
+    /// So many channels make a task: two at least, as planes that are neighbours in memory are best left to one thread.
     fn channels_a_task(&self) -> usize {
-        (TASK / self.values().max(1)).max(1)
+        (TASK / self.values().max(1)).max(2)
     }
 
     fn plane<'a, T>(&self, elements: &'a [T], image: usize, channel: usize) -> &'a [T] {
@@ -133,13 +133,26 @@ fn write<T: Lanes>((isa, threads): (Isa, Threads), input: Input<'_, T>, how: How
 /// A channel's planes of an output.
 type ChannelBlocks<'a, T> = Vec<Block<'a, T>>;
 
-/// The planes of an output, by channel.
-fn by_channel<'a, T: Lanes>(planes: Planes, output: &'a mut Output<'_, T>) -> Vec<ChannelBlocks<'a, T>> {
-    let mut channels: Vec<_> = (0..planes.channels).map(|_| Vec::with_capacity(planes.images)).collect();
+/// What `work` makes of each channel and its planes of the output.
+fn by_channel<T: Lanes, R: Send>(
+    planes: Planes,
+    output: &mut Output<'_, T>,
+    threads: Threads,
+    results: &mut [R],
+    work: impl Fn(usize, ChannelBlocks<'_, T>) -> R + Sync,
+) {
+    let mut channels: Vec<ChannelBlocks<'_, T>> = Vec::with_capacity(planes.channels);
+    channels.resize_with(planes.channels, || Vec::with_capacity(planes.images));
     for (plane, block) in output.blocks(planes.area).enumerate() {
         channels[plane % planes.channels].push(block);
     }
-    channels
+    let some = planes.channels_a_task();
+    let tasks = channels.chunks_mut(some).zip(results.chunks_mut(some)).enumerate();
+    threads::for_each(threads, tasks, |(task, (channels, results))| {
+        for (i, (blocks, result)) in channels.iter_mut().zip(results).enumerate() {
+            *result = work(task * some + i, std::mem::take(blocks));
+        }
+    });
 }
 
 /// Normalises by the given moments, one a channel.
@@ -168,9 +181,8 @@ pub fn normalise_by_own<T: Lanes>(
     }
     let mut moments = vec![Moments { mean: 0.0, variance: 0.0 }; planes.channels];
     if way == Way::ByChannel {
-        let channels = by_channel(planes, output).into_iter().zip(&mut moments).enumerate();
-        threads::for_each(threads, channels, |(channel, (blocks, moments))| {
-            *moments = simd::run(isa, Forward { input, affine, channel, blocks }); // 1
+        by_channel(planes, output, threads, &mut moments, |channel, blocks| {
+            simd::run(isa, Forward { input, affine, channel, blocks }) // 1
         });
     } else {
         let n = planes.values() as f64;
@@ -247,9 +259,8 @@ impl<T: Lanes> Backward<'_, T> {
         }
         if way == Way::ByChannel {
             let mut sums = vec![[0.0; 2]; planes.channels];
-            let channels = by_channel(planes, output).into_iter().zip(&mut sums).enumerate();
-            threads::for_each(threads, channels, |(channel, (blocks, sums))| {
-                *sums = simd::run(isa, BackwardChannel { backward: self, channel, blocks }); // 1
+            by_channel(planes, output, threads, &mut sums, |channel, blocks| {
+                simd::run(isa, BackwardChannel { backward: self, channel, blocks }) // 1
             });
             return sums;
         }
