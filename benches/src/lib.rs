@@ -4,7 +4,8 @@
 //! one picture. `reference` is written to be read, so it runs only the sizes it can run in reasonable time.
 #![forbid(unsafe_code)]
 
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement::WallTime};
+use criterion::measurement::WallTime;
+use criterion::{AxisScale, BenchmarkGroup, BenchmarkId, Criterion, PlotConfiguration, Throughput};
 use optimized::{Execution, Tensor, Threads};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub fn tensor(shape: &[usize]) -> Tensor<f32> {
 /// A group of one layer and direction.
 pub fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
+    group.plot_config(PlotConfiguration::default().summary_scale(AxisScale::Logarithmic));
     group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
     group
 }
@@ -52,7 +54,7 @@ pub fn side_by_side<R, O, F: FnMut() -> O>(
         group.bench_function(BenchmarkId::new("reference", size), |bencher| bencher.iter(&mut reference));
     }
     for threads in THREADS {
-        let name = format!("optimized, {threads} threads");
+        let name = format!("optimized {threads}t");
         let threads = Threads::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN));
         let mut optimized = optimized(Execution::default().threads(threads));
         group.bench_function(BenchmarkId::new(name, size), |bencher| bencher.iter(&mut optimized));
