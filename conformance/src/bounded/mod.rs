@@ -47,6 +47,9 @@ const LAMBDA: f64 = 8.0;
 /// is less than what is lost; where double precision carries the mean, it is far more.
 const CENTRED: f64 = 1.0 / (1 << 14) as f64;
 
+/// More than a few operations in double precision round away, as a share of the result.
+const LITTLE: f64 = 1e-12;
+
 /// The grain of a number of which no more is known than its bound.
 const NO_GRAIN: i32 = i32::MIN;
 /// The grain of 0, a multiple of every power of two.
@@ -184,8 +187,14 @@ impl<const WIDE: bool> Bounded<WIDE> {
             overflow: self.overflow,
             ..Self::closed_at(value, bound, likely, grain).with_scale(self.scale)
         };
+        // A partial sum may overflow to the side whose terms alone may; it stays there, unless those of the other may, too.
+        let may_overflow = self.sides.map(|side| {
+            side * (1.0 + Arithmetic::gamma(arithmetic.unit, n - 1.0)) + n * arithmetic.smallest > arithmetic.largest
+        });
         if !self.value.is_finite() {
-            let certain = magnitude < arithmetic.largest && self.bound == 0.0;
+            // The infinity stays, unless the finite terms may come to its opposite.
+            let opposed = f64::from(self.overflow) * self.value < 0.0;
+            let certain = may_overflow == [false, false] && self.bound == 0.0 && !opposed;
             return if certain { closed_at(self.value, 0.0, 0.0, self.grain) } else { Self::unknown(self.value) };
         }
         if self.bound == 0.0 && self.overflow == 0 && representable(&arithmetic, magnitude, self.grain) {
@@ -201,11 +210,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
             if n < LIKELY_FROM { rounding } else { rounding.min(LAMBDA * n.sqrt() * arithmetic.unit * magnitude) };
         let (bound, likely) = (self.bound + rounding + own, self.likely + likely + own);
         let closed = closed_at(self.value, bound, likely, NO_GRAIN);
-        // A partial sum may overflow to the side whose terms alone may; it stays there, unless those of the other may, too.
-        let may_overflow = |side: f64| {
-            side * (1.0 + Arithmetic::gamma(arithmetic.unit, n - 1.0)) + n * arithmetic.smallest > arithmetic.largest
-        };
-        match self.sides.map(may_overflow) {
+        match may_overflow {
             [true, true] => Self::unknown(self.value),
             [true, false] => closed.or_infinity(1),
             [false, true] => closed.or_infinity(-1),
@@ -257,20 +262,25 @@ impl<const WIDE: bool> Bounded<WIDE> {
         if bound == 0.0 && value.is_finite() && representable(&arithmetic, value.abs(), grain) {
             return Self::closed_at(value, 0.0, 0.0, grain);
         }
-        if bound.is_finite() && value.is_infinite() {
-            // Beyond double precision, too.
-            return Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity(if value > 0.0 { 1 } else { -1 });
-        }
         let local = |brought: f64| {
             brought + roundings * (arithmetic.unit + UNIT_64) * (value.abs() + brought) + arithmetic.smallest
         };
         let (bound, likely) = (local(bound), local(likely));
         let rounded = Self::closed_at(value, bound, likely, NO_GRAIN);
         match certain_sign(value, bound) {
-            _ if value.is_nan() || !bound.is_finite() => Self::unknown(value),
+            _ if !value.is_finite() || !bound.is_finite() => Self::unknown(value),
             _ if value.abs() + bound <= arithmetic.largest => rounded,
             0 => Self::unknown(value),
             sign => rounded.or_infinity(sign),
+        }
+    }
+
+    /// A result beyond double precision, too, of finite operands: known where `at_least` is, which is what is left of it when
+    /// all that is uncertain, and a little more, is taken away.
+    fn beyond_double(value: f64, at_least: f64) -> Self {
+        match at_least.is_infinite() && at_least == value {
+            true => Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity(if value > 0.0 { 1 } else { -1 }),
+            false => Self::unknown(value),
         }
     }
 
@@ -285,6 +295,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
         let overflows = value.is_infinite() && x.value.is_finite() && x.value != 0.0;
         if x.is_exact() && !overflows && (!x.value.is_finite() || !value.is_finite()) {
             return Self::exact(value);
+        }
+        if overflows && x.overflow == 0 {
+            let aside = x.bound + x.value.abs() * LITTLE;
+            let (below, above) = (f(x.value - aside), f(x.value + aside));
+            return if below == above { Self::beyond_double(value, below) } else { Self::unknown(value) };
         }
         let brought = |e: f64| if e == 0.0 { 0.0 } else { e * steepest(x.value, e) };
         let (mut bound, mut likely) = (brought(x.bound), brought(x.likely));
@@ -366,8 +381,9 @@ impl<const WIDE: bool> Add for Bounded<WIDE> {
         let overflow = if self.overflow == 0 { other.overflow } else { self.overflow };
         // Two infinities that need not be there, or one against a number, may join to anything.
         let opposed = |a: Self, b: Self| {
+            let against = b.sides[usize::from(a.overflow > 0)];
             let beyond_double = a.overflow != 0 && a.value.is_infinite();
-            a.overflow * b.overflow < 0 || beyond_double && a.value * b.value < 0.0
+            a.overflow * b.overflow < 0 || beyond_double && (against > 0.0 || a.value * b.value < 0.0)
         };
         let unknown = overflows || opposed(self, other) || opposed(other, self);
         // What an infinity or a NaN is added to does not matter, unless it is unknown itself.
@@ -429,6 +445,10 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             (ANY_GRAIN, _) | (_, ANY_GRAIN) => ANY_GRAIN,
             (g, h) => g.saturating_add(h),
         };
+        if value.is_infinite() {
+            let [least, other] = [a, b].map(|x| (x.value.abs() - x.bound).max(0.0).copysign(x.value));
+            return Self::beyond_double(value, least * (1.0 - LITTLE) * other).or_infinity_of(a, b);
+        }
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
         let product = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, 1.0);
         product.with_scale(a.scale * b.scale).or_infinity_of(a, b)
@@ -458,6 +478,9 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
             let product = Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity_of(a, b);
             return if b.value.abs() + b.bound <= 1.0 { product } else { Self::unknown(value) };
         }
+        if a.overflow != 0 && (!b.value.is_finite() || b.value == 0.0) {
+            return Self::unknown(value);
+        }
         if !a.value.is_finite() || !b.value.is_finite() || b.value == 0.0 {
             // A zero divisor gives the dividend's sign to an infinity, or NaN where that is 0, too.
             let certain = a.bound == 0.0 || a.value.abs() > a.bound || !b.value.is_finite();
@@ -469,6 +492,11 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
             g if by_power_of_two => g.saturating_sub(grain_of(b.value)),
             _ => NO_GRAIN,
         };
+        if value.is_infinite() {
+            let least = (a.value.abs() - a.bound).max(0.0).copysign(a.value) * (1.0 - LITTLE);
+            return Self::beyond_double(value, least / (b.value.abs() + b.bound).copysign(b.value))
+                .or_infinity_of(a, b);
+        }
         let brought = |ea: f64, eb: f64| (ea + value.abs() * eb) / (b.value.abs() - eb);
         let roundings = declaration().quotient_roundings;
         let quotient = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings);
@@ -510,7 +538,10 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if literal || split_exactly {
             return Self::narrow(difference);
         }
-        if overflow != 0 || magnitude > narrow.largest {
+        // Products are formed before they cancel: with a scale up to the root of the largest number, they overflow beyond it.
+        let products = declaration.centring == Centring::Products;
+        let most = if products { narrow.largest.sqrt() } else { narrow.largest };
+        if overflow != 0 || magnitude > most {
             return Self::unknown(value);
         }
         let (more, roundings) = match declaration.centring {

@@ -118,7 +118,7 @@ fn exp_of_special_values() {
 
 #[test]
 fn results_do_not_depend_on_threads() {
-    let (x, g) = (tensor_f32(&[100_003], 4), tensor_f32(&[100_003], 5));
+    let (x, g) = (tensor_f32(&[300_007], 4), tensor_f32(&[300_007], 5));
     for executions in executions() {
         let outputs = executions.map(|execution| {
             let mut sigmoid = Sigmoid::new(SigmoidOptions::new()).unwrap();

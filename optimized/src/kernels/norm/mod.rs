@@ -237,18 +237,23 @@ pub struct Backward<'a, T> {
 }
 
 impl<T: Lanes> Backward<'_, T> {
-    /// Σg·x̂, and how the input's gradient is written, from the sums of a channel.
-    fn slope(&self, channel: usize, [sum_g, sum_gx]: [f64; 2]) -> ([f64; 2], Slope<T>) {
+    /// What is summed over a channel.
+    fn pass(&self, channel: usize) -> Pass<'_, T> {
+        let moments = self.moments[channel];
+        Pass::Products(self.g, (moments.mean, self.affine.inverse_deviation(moments)))
+    }
+
+    /// How the input's gradient is written, from Σg and Σg·x̂ of a channel.
+    fn slope(&self, channel: usize, [sum_g, sum_gx]: [f64; 2]) -> Slope<T> {
         let moments = self.moments[channel];
         let r = self.affine.inverse_deviation(moments);
         let factors = joined(r, self.affine.weight(channel));
-        let sums = [sum_g, sum_gx * r];
         if !self.own {
-            return (sums, Slope::Constant { factors });
+            return Slope::Constant { factors };
         }
         let n = self.input.planes.values() as f64;
-        let (mean_g, projection) = (T::narrow(sums[0] / n), joined(r, sums[1] / n));
-        (sums, Slope::Batch { centre: Centre::new(moments.mean), mean_g, projection, factors })
+        let (mean_g, projection) = (T::narrow(sum_g / n), joined(r, sum_gx / n));
+        Slope::Batch { centre: Centre::new(moments.mean), mean_g, projection, factors }
     }
 
     /// Writes the input's gradient, and gives Σg and Σg·x̂ of each channel; none of an input without elements.
@@ -264,10 +269,8 @@ impl<T: Lanes> Backward<'_, T> {
             });
             return sums;
         }
-        let products = |channel: usize| Pass::Products(self.g, self.moments[channel].mean);
-        let sums = self.input.sums_by_channel((isa, threads), products);
-        let (sums, slopes): (Vec<_>, Vec<_>) =
-            sums.into_iter().enumerate().map(|(c, sums)| self.slope(c, sums)).unzip();
+        let sums = self.input.sums_by_channel((isa, threads), |channel| self.pass(channel));
+        let slopes: Vec<_> = sums.iter().enumerate().map(|(channel, sums)| self.slope(channel, *sums)).collect();
         write((isa, threads), self.input, How::Differentiate(self.g, &slopes), output);
         sums
     }
@@ -286,9 +289,10 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> [f64; 2] {
         counters::record(Counter::BatchNorm2dByChannel, Isa::of::<S>());
-        let Self { backward: Backward { input, g, moments, .. }, channel, blocks } = self;
-        let sums = input.sums(s, Pass::Products(g, moments[channel].mean), 0..input.planes.images, channel);
-        let (sums, slope) = self.backward.slope(channel, sums);
+        let Self { backward, channel, blocks } = self;
+        let Backward { input, g, .. } = backward;
+        let sums = input.sums(s, backward.pass(channel), 0..input.planes.images, channel);
+        let slope = backward.slope(channel, sums);
         for (image, block) in blocks.into_iter().enumerate() {
             let (x, g) = (input.planes.plane(input.x, image, channel), input.planes.plane(g, image, channel));
             for (block, (x, g)) in block.split(BLOCK).zip(x.chunks(BLOCK).zip(g.chunks(BLOCK))) {

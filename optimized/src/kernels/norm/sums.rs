@@ -33,23 +33,25 @@ fn fold<S: Simd>(s: S, [a, b, c, d]: [S::f64s; 4]) -> f64 {
     f64::sum(s, f64::plus(s, f64::plus(s, a, b), f64::plus(s, c, d)))
 }
 
-/// Σg and Σg·(x − μ).
+/// Σg and Σg·(x − μ)·r, each term formed as it stands: without r, f64 might overflow.
 #[inline(always)]
-fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], mean: f64) -> [f64; 2] {
+fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], (mean, r): (f64, f64)) -> [f64; 2] {
     let lanes = f64::lanes::<S>();
     let mut totals = [0.0; 2];
     for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
         let (mut plain, mut weighted) = ([f64::splat(s, 0.0); 4], [f64::splat(s, 0.0); 4]); // 2
         let (x_fours, g_fours) = (x.chunks_exact(4 * lanes), g.chunks_exact(4 * lanes));
         let rest = x_fours.remainder().iter().zip(g_fours.remainder());
-        let rest = rest
-            .fold([0.0; 2], |[plain, weighted], (x, g)| [plain + g.widen(), weighted + g.widen() * (x.widen() - mean)]);
+        let rest = rest.fold([0.0; 2], |[plain, weighted], (x, g)| {
+            [plain + g.widen(), weighted + g.widen() * ((x.widen() - mean) * r)]
+        });
         for (x, g) in x_fours.zip(g_fours) {
             for i in 0..4 {
                 let x = T::load_wide(s, &x[i * lanes..][..lanes]);
                 let g = T::load_wide(s, &g[i * lanes..][..lanes]);
                 plain[i] = f64::plus(s, plain[i], g);
-                weighted[i] = f64::multiply_add(s, g, f64::minus(s, x, f64::splat(s, mean)), weighted[i]);
+                let normalised = f64::times(s, f64::minus(s, x, f64::splat(s, mean)), f64::splat(s, r));
+                weighted[i] = f64::multiply_add(s, g, normalised, weighted[i]);
             }
         }
         totals[0] += fold(s, plain) + rest[0];
@@ -65,8 +67,8 @@ pub(super) enum Pass<'a, T> {
     Sum,
     /// Σ(x − μ)².
     Squares(f64),
-    /// Σg and Σg·(x − μ).
-    Products(&'a [T], f64),
+    /// Σg and Σg·(x − μ)·r: g, and μ with r.
+    Products(&'a [T], (f64, f64)),
 }
 
 impl<T: Lanes> Input<'_, T> {
@@ -84,7 +86,7 @@ impl<T: Lanes> Input<'_, T> {
                 };
                 [sum(s, x, square, |x| (x - mean) * (x - mean)), 0.0]
             }
-            Pass::Products(g, mean) => sum_of_products(s, x, self.planes.plane(g, image, channel), mean),
+            Pass::Products(g, how) => sum_of_products(s, x, self.planes.plane(g, image, channel), how),
         }
     }
 
