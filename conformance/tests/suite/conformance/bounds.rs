@@ -267,6 +267,14 @@ fn overflow_is_known_or_unknown() {
     assert!(sum(&[f64::INFINITY, f64::NEG_INFINITY]).value().is_nan());
     assert!(product(0.0, f64::INFINITY).value().is_nan());
 
+    // The finite terms stay below the largest number; but each addition of one may round up, and so reach −inf beside +inf.
+    let step = 2.0_f64.powi(104);
+    let mut terms = vec![-(f64::from(f32::MAX) - 3.0 * step)];
+    terms.extend([-0.51 * step; 5]);
+    assert!(sum(&terms).bound() > 0.0 && terms.iter().sum::<f64>() > -f64::from(f32::MAX));
+    terms.push(f64::INFINITY);
+    assert_eq!(sum(&terms).bound(), f64::INFINITY);
+
     // A square beyond the largest number is an infinity as a result; in what follows it may be there or not.
     let of_square = |x: f64, f: fn(Bounded) -> Bounded| {
         under(DType::F32, Declaration::LITERAL, || f(Bounded::exact(x) * Bounded::exact(x)).settled()).0
