@@ -19,8 +19,11 @@ pub struct Fresh<T> {
     opened: AtomicUsize,
 }
 
-/// A part of the memory of an output, to be opened by the kernel that writes it.
-pub enum Block<'a, T> {
+/// A part of the memory of an output, to be filled or opened by the kernel that writes it. What it is made of is private: that
+/// elements are counted where they are initialised, and nowhere else, is what [`Fresh::tensor`] relies on.
+pub struct Block<'a, T>(Memory<'a, T>);
+
+enum Memory<'a, T> {
     /// Memory that holds nothing yet, and the count of elements opened.
     Fresh(&'a mut [MaybeUninit<T>], &'a AtomicUsize),
     /// Memory of the caller's, whose elements are overwritten.
@@ -72,17 +75,17 @@ pub trait Source<T: Lanes, S: Simd> {
 impl<'a, T: Lanes> Block<'a, T> {
     /// The number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            Self::Fresh(block, _) => block.len(),
-            Self::Given(block) => block.len(),
+        match &self.0 {
+            Memory::Fresh(block, _) => block.len(),
+            Memory::Given(block) => block.len(),
         }
     }
 
     /// The elements, for writing: zeros, or what the caller's memory held.
     pub fn open(self) -> &'a mut [T] {
-        match self {
-            Self::Given(block) => block,
-            Self::Fresh(block, opened) => {
+        match self.0 {
+            Memory::Given(block) => block,
+            Memory::Fresh(block, opened) => {
                 for element in block.iter_mut() {
                     element.write(T::ZERO);
                 }
@@ -95,8 +98,8 @@ impl<'a, T: Lanes> Block<'a, T> {
     /// long functions.
     #[inline(always)]
     pub fn fill<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
-        match self {
-            Self::Given(block) => {
+        match self.0 {
+            Memory::Given(block) => {
                 let (slots, tail) = T::registers_mut::<S>(block);
                 let (fours, rest) = slots.as_chunks_mut::<4>();
                 let whole = 4 * fours.len();
@@ -111,7 +114,7 @@ impl<'a, T: Lanes> Block<'a, T> {
                 }
                 block
             }
-            Self::Fresh(block, opened) => {
+            Memory::Fresh(block, opened) => {
                 let (slots, tail) = T::uninit_registers_mut::<S>(block);
                 let (fours, rest) = slots.as_chunks_mut::<4>();
                 let whole = 4 * fours.len();
@@ -142,18 +145,18 @@ impl<'a, T: Lanes> Block<'a, T> {
             if block.len() <= size {
                 return Some(block);
             }
-            let (first, second) = match block {
-                Self::Fresh(block, opened) => {
+            let (first, second) = match block.0 {
+                Memory::Fresh(block, opened) => {
                     let (a, b) = block.split_at_mut(size);
-                    (Self::Fresh(a, opened), Self::Fresh(b, opened))
+                    (Memory::Fresh(a, opened), Memory::Fresh(b, opened))
                 }
-                Self::Given(block) => {
+                Memory::Given(block) => {
                     let (a, b) = block.split_at_mut(size);
-                    (Self::Given(a), Self::Given(b))
+                    (Memory::Given(a), Memory::Given(b))
                 }
             };
-            rest = Some(second);
-            Some(first)
+            rest = Some(Self(second));
+            Some(Self(first))
         })
     }
 }
@@ -184,15 +187,17 @@ impl<T: Lanes> Output<'_, T> {
         match self {
             Self::Fresh(Fresh { elements, len, opened }) => {
                 *opened.get_mut() = 0;
-                Blocks::Fresh(elements.spare_capacity_mut()[..*len].chunks_mut(size.max(1)), opened)
+                Blocks(Chunks::Fresh(elements.spare_capacity_mut()[..*len].chunks_mut(size.max(1)), opened))
             }
-            Self::Given(memory) => Blocks::Given(memory.chunks_mut(size.max(1))),
+            Self::Given(memory) => Blocks(Chunks::Given(memory.chunks_mut(size.max(1)))),
         }
     }
 }
 
 /// The blocks of an output, one after the other.
-pub enum Blocks<'a, T> {
+pub struct Blocks<'a, T>(Chunks<'a, T>);
+
+enum Chunks<'a, T> {
     Fresh(ChunksMut<'a, MaybeUninit<T>>, &'a AtomicUsize),
     Given(ChunksMut<'a, T>),
 }
@@ -201,16 +206,16 @@ impl<'a, T> Iterator for Blocks<'a, T> {
     type Item = Block<'a, T>;
 
     fn next(&mut self) -> Option<Block<'a, T>> {
-        match self {
-            Self::Fresh(blocks, opened) => blocks.next().map(|block| Block::Fresh(block, opened)),
-            Self::Given(blocks) => blocks.next().map(Block::Given),
+        match &mut self.0 {
+            Chunks::Fresh(blocks, opened) => blocks.next().map(|block| Block(Memory::Fresh(block, opened))),
+            Chunks::Given(blocks) => blocks.next().map(|block| Block(Memory::Given(block))),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        match self {
-            Self::Fresh(blocks, _) => blocks.size_hint(),
-            Self::Given(blocks) => blocks.size_hint(),
+        match &self.0 {
+            Chunks::Fresh(blocks, _) => blocks.size_hint(),
+            Chunks::Given(blocks) => blocks.size_hint(),
         }
     }
 }
