@@ -35,6 +35,11 @@ pub fn kind() -> impl Strategy<Value = Kind> {
     ]
 }
 
+/// Any kind of values, but without infinities and NaN.
+pub(crate) fn kind_without_special() -> impl Strategy<Value = Kind> {
+    prop_oneof![4 => Just(Kind::Plain), 2 => Just(Kind::Integers), 2 => Just(Kind::Wide), 1 => Just(Kind::Saturated)]
+}
+
 /// Any shape of up to four dimensions: scalars, empty ones, sizes around the lanes' boundaries.
 pub fn shape() -> impl Strategy<Value = Vec<usize>> {
     let size = prop_oneof![6 => 1..6_usize, 1 => Just(0), 2 => 7..10_usize, 1 => 15..18_usize];
@@ -83,17 +88,22 @@ pub(crate) fn fill(
     case: Case,
     dtype: DType,
     kind: Kind,
-    tensors: Vec<(Group, &'static str, Vec<usize>)>,
+    tensors: Vec<(Group, impl AsRef<str> + 'static, Vec<usize>)>,
 ) -> impl Strategy<Value = Case> {
     let values =
         tensors.iter().map(|(_, _, shape)| prop::collection::vec(value(kind), shape.iter().product::<usize>()));
     values.collect::<Vec<_>>().prop_map(move |values| {
         let mut case = case.clone();
         for ((group, name, shape), values) in tensors.iter().zip(values) {
-            case.insert(*group, name, typed(dtype, shape, values));
+            case.insert(*group, name.as_ref(), typed(dtype, shape, values));
         }
         case
     })
+}
+
+/// Adds a tensor of these numbers, as many as the shape has.
+pub(crate) fn insert(case: &mut Case, group: Group, name: &str, dtype: DType, shape: &[usize], values: Vec<f64>) {
+    case.insert(group, name, typed(dtype, shape, values));
 }
 
 fn typed(dtype: DType, shape: &[usize], values: Vec<f64>) -> StateTensor {
@@ -118,6 +128,11 @@ fn update(case: &mut Case, group: Group, name: &str, f: impl Fn(f64) -> f64) {
 
 pub(crate) fn shift(case: &mut Case, group: Group, name: &str, by: f64) {
     update(case, group, name, |x| x + by);
+}
+
+/// Probabilities: into [0, 1], 0 and 1 among them.
+pub(crate) fn into_unit(case: &mut Case, group: Group, name: &str) {
+    update(case, group, name, |x| (0.5 + x / 4.0).clamp(0.0, 1.0));
 }
 
 /// Variances: positive, and not so small that everything is lost in them.

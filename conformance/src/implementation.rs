@@ -114,6 +114,11 @@ pub trait Implementation: Sync {
         vec![Variant::default()]
     }
 
+    /// Whether it says that a layer is still to come: [`Implementation::run`] then gives [`Outcome::Unsupported`].
+    fn still_to_come(&self, _layer: &str) -> bool {
+        false
+    }
+
     /// What it says of its arithmetic; by default, nothing.
     fn declaration(&self, _layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
         Declaration::foreign(dtype)

@@ -1,7 +1,7 @@
 //! The two crates as [`Implementation`]s.
 
 use crate::bounded::{Centring, Declaration};
-use crate::case_file::Case;
+use crate::case_file::{Case, Expect};
 use crate::implementation::{Implementation, Outcome, Results, Selection, Variant};
 use crate::layers::{self, Stop};
 use crate::task::Task;
@@ -60,6 +60,9 @@ impl Implementation for Optimized {
         if let Some(unsupported) = unsupported(case) {
             return unsupported;
         }
+        if self.still_to_come(&case.layer) {
+            return Outcome::Unsupported(still_to_come(&case.layer));
+        }
         if let Some(name) =
             variant.algorithm.as_deref().filter(|name| !optimized::algorithms(&case.layer).contains(name))
         {
@@ -76,13 +79,19 @@ impl Implementation for Optimized {
             Ok(results) => Outcome::Values(results),
             Err(Stop::Refused(error)) => Outcome::Error(error.to_string()),
             Err(Stop::NotApplicable(reason)) => Outcome::NotApplicable(reason),
+            Err(Stop::StillToCome) => Outcome::Unsupported(still_to_come(&case.layer)),
         }
+    }
+
+    fn still_to_come(&self, layer: &str) -> bool {
+        optimized::STILL_TO_COME.contains(&layer)
     }
 
     /// Without `all`, the algorithm of its own choice at the best and at the scalar instruction set.
     fn variants(&self, case: &Case, selection: &Selection) -> Vec<Variant> {
         let Selection { fixed, all } = selection;
-        if !layers::NAMES.contains(&case.layer.as_str()) {
+        let there = layers::NAMES.contains(&case.layer.as_str());
+        if !there || self.still_to_come(&case.layer) {
             return vec![Variant::default()];
         }
         let algorithms: Vec<Option<String>> = match &fixed.algorithm {
@@ -127,8 +136,16 @@ impl Implementation for Optimized {
 }
 
 fn unsupported(case: &Case) -> Option<Outcome> {
-    let known = layers::NAMES.contains(&case.layer.as_str());
-    (!known).then(|| Outcome::Unsupported(format!("there is no layer {}", case.layer)))
+    if !layers::NAMES.contains(&case.layer.as_str()) {
+        return Some(Outcome::Unsupported(format!("there is no layer {}", case.layer)));
+    }
+    // What PyTorch refuses, it refuses whatever it would have dropped.
+    let replayed = case.expect == Expect::Values;
+    layers::unsupported(case).filter(|_| replayed).map(Outcome::Unsupported)
+}
+
+fn still_to_come(layer: &str) -> String {
+    format!("{layer} is still to come in optimized")
 }
 
 fn execution(variant: &Variant) -> Result<Execution> {

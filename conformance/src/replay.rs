@@ -230,7 +230,7 @@ impl<'a> Trial<'a> {
                 return Err(format!("{label} has shape {:?}, but {:?} was recorded", actual.shape(), recorded.shape()));
             }
             let (smallest, keeps_sign_of_zero) =
-                (Arithmetic::of(compute_type).smallest, layers::keeps_sign_of_zero(&case.layer));
+                (Arithmetic::of(compute_type).smallest, layers::keeps_sign_of_zero(&case.layer, group));
             let judge = Judge { group, smallest, keeps_sign_of_zero };
             judgements.push(match (actual, expected) {
                 (Value::Float(actual), Value::Float(expected)) => {

@@ -45,12 +45,28 @@ impl<'a, T: Scalar> Task<'a, T> {
         self.case.mode == Mode::Train
     }
 
-    /// The options; `factory` says whether PyTorch's constructor has `device` and `dtype`.
+    /// The options.
     ///
     /// # Errors
     /// Names the option that is missing, unknown, or of another type.
-    pub fn options<O: DeserializeOwned>(&self, factory: bool) -> Result<O> {
-        options(self.case, factory)
+    pub fn options<O: DeserializeOwned>(&self) -> Result<O> {
+        options(self.case, false, &[])
+    }
+
+    /// The options, where PyTorch's constructor has `device` and `dtype`, too, and takes these arguments as tensors.
+    ///
+    /// # Errors
+    /// As [`Task::options`].
+    pub fn options_with_placement<O: DeserializeOwned>(&self, tensors: &[&str]) -> Result<O> {
+        options(self.case, true, tensors)
+    }
+
+    /// The options, where PyTorch's constructor takes these arguments as tensors.
+    ///
+    /// # Errors
+    /// As [`Task::options`].
+    pub fn options_beside_tensors<O: DeserializeOwned>(&self, tensors: &[&str]) -> Result<O> {
+        options(self.case, false, tensors)
     }
 
     /// Whether state that is missing is to be initialised: a case that expects a refusal may leave it out, and what is
@@ -66,6 +82,26 @@ impl<'a, T: Scalar> Task<'a, T> {
     pub fn input(&self, name: &str) -> Result<Tensor<T>> {
         let input = self.arguments.get(Group::In, name);
         numbers(self.layer(), name, input.ok_or_else(|| Error::missing(self.layer(), name, "a tensor"))?)
+    }
+
+    /// An input of numbers, where it is given.
+    ///
+    /// # Errors
+    /// Where it holds integers.
+    pub fn optional_input(&self, name: &str) -> Result<Option<Tensor<T>>> {
+        self.arguments.get(Group::In, name).map(|value| numbers(self.layer(), name, value)).transpose()
+    }
+
+    /// An input of indices.
+    ///
+    /// # Errors
+    /// Where it is missing or holds numbers.
+    pub fn integers(&self, name: &str) -> Result<Tensor<i64>> {
+        match self.arguments.get(Group::In, name) {
+            None => Err(Error::missing(self.layer(), name, "a tensor")),
+            Some(Value::Integer(tensor)) => Ok(tensor.clone()),
+            Some(Value::Float(_)) => Err(Error::new(self.layer(), name, "has a floating-point type", "I64 or I32")),
+        }
     }
 
     /// A parameter or buffer of numbers, where it is given.
@@ -123,10 +159,24 @@ impl<'a, T: Scalar> Task<'a, T> {
     }
 }
 
-/// A case's options; see [`Task::options`].
-pub(crate) fn options<O: DeserializeOwned>(case: &Case, factory: bool) -> Result<O> {
+/// A case's options: `placement` says whether PyTorch's constructor has `device` and `dtype`, `tensors` which arguments it takes
+/// as tensors, so that only null may stand here for them.
+pub(crate) fn options<O: DeserializeOwned>(case: &Case, placement: bool, tensors: &[&str]) -> Result<O> {
     let mut options = case.options.clone();
-    if factory {
+    for &name in tensors {
+        match options.remove(name) {
+            None | Some(Json::Null) => {}
+            Some(other) => {
+                return Err(Error::new(
+                    &case.layer,
+                    name,
+                    format_args!("is {other}"),
+                    "null (a tensor stands in the state)",
+                ));
+            }
+        }
+    }
+    if placement {
         let allowed = [("device", &["cpu"][..]), ("dtype", &["float32", "float64"])];
         for (name, allowed) in allowed {
             match options.remove(name) {

@@ -38,3 +38,21 @@ pub use layers::{
 pub use simd::Isa;
 pub use threads::Threads;
 pub use vocabulary::*;
+
+/// The layers that `reference` has and this crate does not have yet.
+pub const STILL_TO_COME: &[&str] = &[
+    "Conv2d",
+    "MaxPool2d",
+    "LogSigmoid",
+    "Tanh",
+    "LeakyReLU",
+    "ELU",
+    "Softmax",
+    "RNN",
+    "GRU",
+    "Embedding",
+    "L1Loss",
+    "CrossEntropyLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+];

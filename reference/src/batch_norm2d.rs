@@ -373,14 +373,14 @@ impl<T: Real> Layer<T> for BatchNorm2d<T> {
     fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
         let gradients = BatchNorm2d::backward(self, saved.get(LAYER)?, grad_output)?;
         let parameters = [("weight", gradients.weight), ("bias", gradients.bias)];
-        let given = parameters.into_iter().filter_map(|(name, tensor)| tensor.map(|tensor| (name, tensor)));
+        let given = parameters.into_iter().filter_map(|(name, tensor)| tensor.map(|tensor| (name.into(), tensor)));
         Ok(Gradients { input: gradients.input, parameters: given.collect() })
     }
-    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &Tensor<T>)) {
         self.state.weight.iter().for_each(|weight| visit("weight", weight));
         self.state.bias.iter().for_each(|bias| visit("bias", bias));
     }
-    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&str, &mut [T])) {
         self.state.weight.iter_mut().for_each(|weight| visit("weight", weight.as_mut_slice()));
         self.state.bias.iter_mut().for_each(|bias| visit("bias", bias.as_mut_slice()));
     }

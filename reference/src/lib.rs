@@ -19,18 +19,51 @@
 #![forbid(unsafe_code)]
 
 mod batch_norm2d;
+mod bce_loss;
+mod bce_with_logits_loss;
+mod broadcast;
+mod conv2d;
+mod cross_entropy_loss;
+mod difference_loss;
+mod elementwise;
+mod elu;
+mod embedding;
+mod gru;
+mod l1_loss;
+mod leaky_relu;
 mod linear;
+mod lines;
+mod log_sigmoid;
+mod max_pool2d;
 mod mse_loss;
 mod real;
+mod recurrent;
 mod relu;
+mod rnn;
 mod sigmoid;
+mod softmax;
+mod tanh;
 
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use bce_loss::{BCELoss, BCELossPass};
+pub use bce_with_logits_loss::{BCEWithLogitsLoss, BCEWithLogitsLossPass};
+pub use conv2d::{Conv2d, Conv2dPass};
+pub use cross_entropy_loss::{CrossEntropyLoss, CrossEntropyLossPass};
+pub use elu::{ELU, ELUPass};
+pub use embedding::{Embedding, EmbeddingPass};
+pub use gru::{GRU, GRUPass};
+pub use l1_loss::{L1Loss, L1LossPass};
+pub use leaky_relu::{LeakyReLU, LeakyReLUPass};
 pub use linear::{Linear, LinearPass};
+pub use log_sigmoid::{LogSigmoid, LogSigmoidPass};
+pub use max_pool2d::{MaxPool2d, MaxPool2dPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use real::{Condition, Dual, Real};
 pub use relu::{ReLU, ReLUPass};
+pub use rnn::{RNN, RNNPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
+pub use softmax::{Softmax, SoftmaxPass};
+pub use tanh::{Tanh, TanhPass};
 pub use vocabulary::*;
 
 /// Refuses a `grad_output` that does not have the output's shape.

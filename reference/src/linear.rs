@@ -207,14 +207,14 @@ impl<T: Real> Layer<T> for Linear<T> {
     }
     fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
         let LinearGradients { input, weight, bias } = Linear::backward(self, saved.get(LAYER)?, grad_output)?;
-        let parameters = std::iter::once(("weight", weight)).chain(bias.map(|bias| ("bias", bias)));
+        let parameters = std::iter::once(("weight".into(), weight)).chain(bias.map(|bias| ("bias".into(), bias)));
         Ok(Gradients { input, parameters: parameters.collect() })
     }
-    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &Tensor<T>)) {
         visit("weight", &self.weight);
         self.bias.iter().for_each(|bias| visit("bias", bias));
     }
-    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&str, &mut [T])) {
         visit("weight", self.weight.as_mut_slice());
         self.bias.iter_mut().for_each(|bias| visit("bias", bias.as_mut_slice()));
     }

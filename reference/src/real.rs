@@ -78,6 +78,29 @@ pub trait Real:
     /// `then` where the condition holds, `otherwise` where it does not.
     fn select(condition: Condition, then: Self, otherwise: Self) -> Self;
 
+    /// The same number written in another way, which other implementations use; [`Real`]s compute the first way. A number
+    /// that bounds such an implementation has to admit both.
+    fn or_written(self, _other: impl FnOnce() -> Self) -> Self {
+        self
+    }
+
+    /// |x|.
+    fn abs(self) -> Self {
+        Self::select(self.less(Self::zero()), -self, self)
+    }
+    /// 1 above 0, −1 below; 0 at 0 and, as in PyTorch, at NaN.
+    fn sign(self) -> Self {
+        let negative = Self::select(self.less(Self::zero()), -Self::one(), Self::zero());
+        Self::select(Self::zero().less(self), Self::one(), negative)
+    }
+    /// The smaller of two numbers; the second where either is NaN.
+    fn minimum(a: Self, b: Self) -> Self {
+        Self::select(a.less(b), a, b)
+    }
+    /// The larger of two numbers; the second where either is NaN.
+    fn maximum(a: Self, b: Self) -> Self {
+        Self::select(b.less(a), a, b)
+    }
     /// 0.
     fn zero() -> Self {
         Self::from_f64(0.0)

@@ -26,8 +26,8 @@ pub enum Centring {
 pub struct Declaration {
     /// The unit roundoff of the accumulators that carry statistics (`reference::Real::Wide`).
     pub wide_unit: f64,
-    /// The largest error of exp, expm1, log, log1p, tanh and pow, in ulps of the result.
-    pub function_ulps: f64,
+    /// The largest errors of the elementary functions.
+    pub functions: Functions,
     /// How x − μ is formed.
     pub centring: Centring,
     /// Whether a sum of two terms is one rounding of the exact sum (u·|a + b|), and not a reordering of more terms
@@ -36,29 +36,55 @@ pub struct Declaration {
     /// How many roundings a quotient counts: 1 where it is formed where the formula has it; one more for each product that
     /// may be formed after its divisor has gone into another factor, as in (a/n)·b for (a·b)/n.
     pub quotient_roundings: f64,
+    /// Whether a number that the formula writes in two ways ([`reference::Real::or_written`]) may be computed in the second.
+    pub other_forms: bool,
+}
+
+/// The largest error of each elementary function, in ulps of the result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "each is named for its function")]
+pub struct Functions {
+    pub exp: f64,
+    pub exp_m1: f64,
+    pub ln: f64,
+    pub ln_1p: f64,
+    pub tanh: f64,
+    pub powf: f64,
+}
+
+impl Functions {
+    /// The system's mathematical library: the GNU C Library's manual, "Known Maximum Errors in Math Functions".
+    pub const SYSTEM: Self = Self { exp: 1.0, exp_m1: 1.0, ln: 1.0, ln_1p: 1.0, tanh: 2.0, powf: 1.0 };
+
+    /// All of them within so many ulps.
+    pub const fn within(ulps: f64) -> Self {
+        Self { exp: ulps, exp_m1: ulps, ln: ulps, ln_1p: ulps, tanh: ulps, powf: ulps }
+    }
 }
 
 impl Declaration {
     /// What nothing is known of: accumulators of the type itself, functions within 4 ulps (the largest that numpy, CUDA and
-    /// the usual mathematical libraries state), scale and shift worked out beforehand. PyTorch is judged by this, too.
+    /// the usual mathematical libraries state), scale and shift worked out beforehand, every form of a number that implementations
+    /// are known to use. PyTorch is judged by this, too.
     pub fn foreign(dtype: DType) -> Self {
         Self {
             wide_unit: Arithmetic::of(dtype).unit,
-            function_ulps: 4.0,
+            functions: Functions::within(4.0),
             centring: Centring::Products,
             pairs_round_once: false,
             quotient_roundings: 3.0,
+            other_forms: true,
         }
     }
 
-    /// The literal formula, statistics in double precision, and the functions of the system's mathematical library, whose
-    /// stated error is within 1 ulp (the GNU C Library's manual, "Known Maximum Errors in Math Functions").
+    /// The literal formula, statistics in double precision, and the functions of the system's mathematical library.
     pub const LITERAL: Self = Self {
         wide_unit: UNIT_64,
-        function_ulps: 1.0,
+        functions: Functions::SYSTEM,
         centring: Centring::Once,
         pairs_round_once: true,
         quotient_roundings: 1.0,
+        other_forms: false,
     };
 }
 

@@ -33,7 +33,7 @@ mod declaration;
 mod operations;
 
 pub use context::{Branches, under};
-pub use declaration::{Arithmetic, Centring, Declaration, UNIT_64};
+pub use declaration::{Arithmetic, Centring, Declaration, Functions, UNIT_64};
 
 use context::{arithmetic, branch, declaration};
 use reference::Condition;
@@ -283,8 +283,13 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
     }
 
-    /// A function of one argument within the declared ulps, where `steepest(x, e)` bounds |f'| over [x − e, x + e].
-    fn function(self, f: impl Fn(f64) -> f64, steepest: impl Fn(f64, f64) -> f64) -> Self {
+    /// A function of one argument within the ulps that `declared` tells, where `steepest(x, e)` bounds |f'| over [x − e, x + e].
+    fn function(
+        self,
+        declared: impl Fn(&Functions) -> f64,
+        f: impl Fn(f64) -> f64,
+        steepest: impl Fn(f64, f64) -> f64,
+    ) -> Self {
         let x = self.closed();
         let value = f(x.value);
         if x.bound == f64::INFINITY {
@@ -302,8 +307,8 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
         let brought = |e: f64| if e == 0.0 { 0.0 } else { e * steepest(x.value, e) };
         let (mut bound, mut likely) = (brought(x.bound), brought(x.likely));
-        // The value itself comes from functions within 1 ulp.
-        let roundings = 2.0 * declaration().function_ulps.max(1.0);
+        // The value itself comes from the system's library.
+        let roundings = 2.0 * declared(&declaration().functions).max(declared(&Functions::SYSTEM));
         if x.overflow == 0 {
             return Self::rounded(value, bound, likely, NO_GRAIN, roundings);
         }

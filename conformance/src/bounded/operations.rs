@@ -220,20 +220,20 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     }
 
     fn exp(self) -> Self {
-        self.function(f64::exp, |x, e| (x + e).exp())
+        self.function(|k| k.exp, f64::exp, |x, e| (x + e).exp())
     }
     fn exp_m1(self) -> Self {
-        self.function(f64::exp_m1, |x, e| (x + e).exp())
+        self.function(|k| k.exp_m1, f64::exp_m1, |x, e| (x + e).exp())
     }
     fn ln(self) -> Self {
-        self.function(f64::ln, |x, e| if x > e { 1.0 / (x - e) } else { f64::INFINITY })
+        self.function(|k| k.ln, f64::ln, |x, e| if x > e { 1.0 / (x - e) } else { f64::INFINITY })
     }
     fn ln_1p(self) -> Self {
-        self.function(f64::ln_1p, |x, e| if 1.0 + x > e { 1.0 / (1.0 + x - e) } else { f64::INFINITY })
+        self.function(|k| k.ln_1p, f64::ln_1p, |x, e| if 1.0 + x > e { 1.0 / (1.0 + x - e) } else { f64::INFINITY })
     }
     fn tanh(self) -> Self {
         // sech² at the point of the interval that is nearest to 0.
-        self.function(f64::tanh, |x, e| 1.0 - (x.abs() - e).max(0.0).tanh().powi(2))
+        self.function(|k| k.tanh, f64::tanh, |x, e| 1.0 - (x.abs() - e).max(0.0).tanh().powi(2))
     }
     fn sqrt(self) -> Self {
         let x = self.closed();
@@ -257,7 +257,25 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     }
     fn powf(self, exponent: f64) -> Self {
         let slope = |x: f64| (exponent * x.powf(exponent - 1.0)).abs();
-        self.function(|x| x.powf(exponent), |x, e| if x > e { slope(x - e).max(slope(x + e)) } else { f64::INFINITY })
+        self.function(
+            |k| k.powf,
+            |x| x.powf(exponent),
+            |x, e| if x > e { slope(x - e).max(slope(x + e)) } else { f64::INFINITY },
+        )
+    }
+
+    /// However uncertain the sign, ||a| − |b|| ≤ |a − b|.
+    fn abs(self) -> Self {
+        let _ = self.less(Self::zero());
+        if self.value < 0.0 { -self } else { self }
+    }
+    fn or_written(self, other: impl FnOnce() -> Self) -> Self {
+        if !declaration().other_forms {
+            return self;
+        }
+        let (a, b) = (self.closed(), other().closed());
+        let alike = a.value == b.value || a.value.is_nan() && b.value.is_nan();
+        if alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
     }
 
     fn less(self, other: Self) -> Condition {

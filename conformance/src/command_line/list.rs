@@ -15,8 +15,12 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
     let mut entries = Vec::new();
     for layer in layers::NAMES {
         let (signature, algorithms) = (layers::signature(layer), optimized::algorithms(layer));
-        print(format_args!("    {layer}({signature})  [{}]", algorithms.join(", ")));
-        entries.push(json!({"name": layer, "arguments": signature, "algorithms": algorithms}));
+        let still_to_come = optimized::STILL_TO_COME.contains(layer);
+        let of_optimized = if still_to_come { "still to come".to_owned() } else { algorithms.join(", ") };
+        print(format_args!("    {layer}({signature})  [{of_optimized}]"));
+        entries.push(json!({
+            "name": layer, "arguments": signature, "algorithms": algorithms, "still_to_come": still_to_come,
+        }));
     }
     print(format_args!("implementations: {}", implementations.join(", ")));
     print(format_args!("instruction sets of this machine: {}", isas.join(", ")));

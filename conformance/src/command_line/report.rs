@@ -51,9 +51,23 @@ pub(super) struct Report {
     mistrusted: usize,
     failed: usize,
     verdicts: Vec<Value>,
+    /// Implementations, and the layers that they do not have yet.
+    still_to_come: Vec<(String, Vec<String>)>,
 }
 
 impl Report {
+    /// Notes that an implementation does not have a layer yet, and so was not run.
+    pub(super) fn add_still_to_come(&mut self, implementation: &str, layer: &str) {
+        let place = self.still_to_come.iter().position(|(known, _)| known == implementation).unwrap_or_else(|| {
+            self.still_to_come.push((implementation.to_owned(), Vec::new()));
+            self.still_to_come.len() - 1
+        });
+        let layers = &mut self.still_to_come[place].1;
+        if !layers.iter().any(|known| known == layer) {
+            layers.push(layer.to_owned());
+        }
+    }
+
     /// Adds a verdict; one that compared nothing, since its algorithm does not take the problem, leaves no trace.
     pub(super) fn add(&mut self, entry: Entry<'_>) {
         let Verdict { conclusion, judgements } = &entry.verdict;
@@ -127,6 +141,7 @@ impl Report {
             let document = json!({
                 "passed": self.rows.iter().map(|row| row.passed).sum::<usize>(),
                 "failed": self.failed, "mistrusted": self.mistrusted, "unsupported": self.unsupported,
+                "still_to_come": self.still_to_come,
                 "verdicts": self.verdicts,
             });
             write(path, format!("{document:#}\n").as_bytes())?;
@@ -145,6 +160,9 @@ impl Report {
             .iter()
             .filter(|(count, _)| *count > 0)
             .for_each(|(count, note)| print(format_args!("note: {count} {note}")));
+        for (implementation, layers) in &self.still_to_come {
+            print(format_args!("still to come in {implementation}, and not run: {}", layers.join(", ")));
+        }
         for (what, reproduce) in self.problems.iter().take(SHOWN) {
             print(format_args!("\n{what}\n    {reproduce}"));
         }

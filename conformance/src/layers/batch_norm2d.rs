@@ -18,7 +18,7 @@ pub(super) const SIGNATURE: &str = "num_features, eps=1e-05, momentum=0.1, affin
 macro_rules! run {
     ($layers:ident, $task:expr, $prepare:expr) => {{
         let task = $task;
-        let options: BatchNorm2dOptions = task.options(true)?;
+        let options: BatchNorm2dOptions = task.options_with_placement(&[])?;
         let known = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
         task.check_names(&["input"], &known, &["output"])?;
         let mut state = BatchNorm2dState {

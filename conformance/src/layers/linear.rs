@@ -19,7 +19,7 @@ pub(super) const SIGNATURE: &str = "in_features, out_features, bias=True, device
 macro_rules! run {
     ($layers:ident, $task:expr, $prepare:expr) => {{
         let task = $task;
-        let options: LinearOptions = task.options(true)?;
+        let options: LinearOptions = task.options_with_placement(&[])?;
         task.check_names(&["input"], &["weight", "bias"], &["output"])?;
         let (mut weight, mut bias) = (task.state("weight")?, task.state("bias")?);
         if task.initialises() {
@@ -56,7 +56,7 @@ pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> 
 }
 
 pub(super) fn additional_numbers(case: &Case) -> u128 {
-    let Ok(options) = task::options::<LinearOptions>(case, true) else { return 0 };
+    let Ok(options) = task::options::<LinearOptions>(case, true, &[]) else { return 0 };
     let rows = product(input_shape(case, "input").split_last().map_or(&[], |(_, leading)| leading));
     let weight = product(&options.weight_shape());
     let output = rows.saturating_mul(options.out_features as u128);

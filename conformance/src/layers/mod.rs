@@ -1,10 +1,25 @@
 //! One file a layer: how a case of it is run through either crate, how much memory it takes, and how cases are generated.
 
 mod batch_norm2d;
+mod bce_loss;
+mod bce_with_logits_loss;
+mod conv2d;
+mod cross_entropy_loss;
+mod elu;
+mod embedding;
+mod gru;
+mod l1_loss;
+mod leaky_relu;
 mod linear;
+mod log_sigmoid;
+mod max_pool2d;
 mod mse_loss;
 mod relu;
+mod rnn;
+mod shared;
 mod sigmoid;
+mod softmax;
+mod tanh;
 
 use crate::case_file::Case;
 use crate::task::Task;
@@ -21,6 +36,8 @@ pub(crate) enum Stop {
     Refused(Error),
     /// The algorithm that was asked for does not take this problem.
     NotApplicable(String),
+    /// The crate does not have the layer yet.
+    StillToCome,
 }
 
 impl From<Error> for Stop {
@@ -30,9 +47,10 @@ impl From<Error> for Stop {
 }
 
 macro_rules! layers {
-    ($($name:literal => $module:ident),* $(,)?) => {
-        /// The layers that both crates have, by their torch.nn class names.
-        pub const NAMES: &[&str] = &[$($name),*];
+    (in both: $($name:literal => $module:ident),*; in reference: $($to_come:literal => $its_module:ident),* $(,)?) => {
+        /// The layers that `reference` has, by their torch.nn class names; `optimized` has all but
+        /// [`optimized::STILL_TO_COME`].
+        pub const NAMES: &[&str] = &[$($name,)* $($to_come),*];
 
         /// Runs a task through `reference`, forward and, where it has cotangents, backward.
         ///
@@ -41,6 +59,7 @@ macro_rules! layers {
         pub fn run_reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
             match task.case.layer.as_str() {
                 $($name => $module::reference(task),)*
+                $($to_come => $its_module::reference(task),)*
                 other => Err(unknown(other)),
             }
         }
@@ -52,6 +71,7 @@ macro_rules! layers {
         ) -> std::result::Result<Named<T>, Stop> {
             match task.case.layer.as_str() {
                 $($name => $module::optimized(task, execution),)*
+                $($to_come)|* => Err(Stop::StillToCome),
                 other => Err(unknown(other).into()),
             }
         }
@@ -60,6 +80,7 @@ macro_rules! layers {
         pub(crate) fn signature(layer: &str) -> &'static str {
             match layer {
                 $($name => $module::SIGNATURE,)*
+                $($to_come => $its_module::SIGNATURE,)*
                 _ => "",
             }
         }
@@ -69,6 +90,7 @@ macro_rules! layers {
         fn additional_numbers(case: &Case) -> u128 {
             match case.layer.as_str() {
                 $($name => $module::additional_numbers(case),)*
+                $($to_come => $its_module::additional_numbers(case),)*
                 _ => 0,
             }
         }
@@ -77,6 +99,7 @@ macro_rules! layers {
         pub fn generator(layer: &str, dtype: DType) -> Option<BoxedStrategy<Case>> {
             match layer {
                 $($name => Some($module::cases(dtype)),)*
+                $($to_come => Some($its_module::cases(dtype)),)*
                 _ => None,
             }
         }
@@ -84,20 +107,49 @@ macro_rules! layers {
 }
 
 layers! {
+    in both:
     "Linear" => linear,
     "ReLU" => relu,
     "Sigmoid" => sigmoid,
     "BatchNorm2d" => batch_norm2d,
-    "MSELoss" => mse_loss,
+    "MSELoss" => mse_loss;
+    in reference:
+    "Conv2d" => conv2d,
+    "MaxPool2d" => max_pool2d,
+    "LogSigmoid" => log_sigmoid,
+    "Tanh" => tanh,
+    "LeakyReLU" => leaky_relu,
+    "ELU" => elu,
+    "Softmax" => softmax,
+    "RNN" => rnn,
+    "GRU" => gru,
+    "Embedding" => embedding,
+    "L1Loss" => l1_loss,
+    "CrossEntropyLoss" => cross_entropy_loss,
+    "BCELoss" => bce_loss,
+    "BCEWithLogitsLoss" => bce_with_logits_loss,
+}
+
+/// Why nobody could replay a case as it was recorded, where that is so.
+pub(crate) fn unsupported(case: &Case) -> Option<String> {
+    match case.layer.as_str() {
+        "RNN" => rnn::unsupported(case),
+        "GRU" => gru::unsupported(case),
+        _ => None,
+    }
 }
 
 fn unknown(layer: &str) -> Error {
     Error::new(layer, "layer", "is unknown", format_args!("one of {NAMES:?}"))
 }
 
-/// The layers whose outputs and gradients keep the sign of zero, as PyTorch's do.
-pub(crate) fn keeps_sign_of_zero(layer: &str) -> bool {
-    layer == "ReLU"
+/// The layers whose outputs, and those whose gradients, keep the sign of zero, as PyTorch's do.
+pub(crate) fn keeps_sign_of_zero(layer: &str, group: Group) -> bool {
+    match layer {
+        "ReLU" | "LeakyReLU" => true,
+        "ELU" | "Tanh" | "MaxPool2d" | "Embedding" => group == Group::Out,
+        _ => false,
+    }
 }
 
 /// How many numbers a case holds in all: what it brings, and what the layer adds.

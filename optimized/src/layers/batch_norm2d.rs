@@ -375,11 +375,11 @@ impl<T: Float> Layer<T> for BatchNorm2d<T> {
     fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
         let BatchNorm2dGradients { input, weight, bias } = BatchNorm2d::backward(self, saved.get(LAYER)?, grad_output)?;
         let mut parameters = Vec::new();
-        parameters.extend(weight.map(|weight| ("weight", weight)));
-        parameters.extend(bias.map(|bias| ("bias", bias)));
+        parameters.extend(weight.map(|weight| ("weight".into(), weight)));
+        parameters.extend(bias.map(|bias| ("bias".into(), bias)));
         Ok(Gradients { input, parameters })
     }
-    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &Tensor<T>)) {
         if let Some(weight) = &self.state.weight {
             visit("weight", weight);
         }
@@ -387,7 +387,7 @@ impl<T: Float> Layer<T> for BatchNorm2d<T> {
             visit("bias", bias);
         }
     }
-    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&str, &mut [T])) {
         if let Some(weight) = &mut self.state.weight {
             visit("weight", weight.as_mut_slice());
         }

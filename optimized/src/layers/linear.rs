@@ -324,17 +324,17 @@ impl<T: Float> Layer<T> for Linear<T> {
     }
     fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
         let LinearGradients { input, weight, bias } = Linear::backward(self, saved.get(LAYER)?, grad_output)?;
-        let mut parameters = vec![("weight", weight)];
-        parameters.extend(bias.map(|bias| ("bias", bias)));
+        let mut parameters = vec![("weight".into(), weight)];
+        parameters.extend(bias.map(|bias| ("bias".into(), bias)));
         Ok(Gradients { input, parameters })
     }
-    fn visit_parameters(&self, visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &Tensor<T>)) {
         visit("weight", &self.weight);
         if let Some(bias) = &self.bias {
             visit("bias", bias);
         }
     }
-    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&'static str, &mut [T])) {
+    fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&str, &mut [T])) {
         visit("weight", self.weight.as_mut_slice());
         if let Some(bias) = &mut self.bias {
             visit("bias", bias.as_mut_slice());

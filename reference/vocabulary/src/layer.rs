@@ -3,6 +3,7 @@
 
 use crate::{Error, Result, Tensor};
 use std::any::Any;
+use std::borrow::Cow;
 
 /// What a pass keeps for its backward, its type known only to the layer that made it.
 ///
@@ -38,7 +39,7 @@ pub struct Gradients<T> {
     /// The gradient of the layer's input, in the input's shape.
     pub input: Tensor<T>,
     /// The gradients of the parameters, in the order in which the layer visits them.
-    pub parameters: Vec<(&'static str, Tensor<T>)>,
+    pub parameters: Vec<(Cow<'static, str>, Tensor<T>)>,
 }
 
 /// A layer with one input and one output, as lists of layers, optimizers and state dictionaries see it.
@@ -83,10 +84,10 @@ pub trait Layer<T>: Send + Sync {
     fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>>;
 
     /// Shows each parameter with its name in the state dictionary.
-    fn visit_parameters(&self, _visit: &mut dyn FnMut(&'static str, &Tensor<T>)) {}
+    fn visit_parameters(&self, _visit: &mut dyn FnMut(&str, &Tensor<T>)) {}
 
     /// Lends each parameter's elements for updating, with its name and in the order of [`Layer::visit_parameters`].
-    fn visit_parameters_mut(&mut self, _visit: &mut dyn FnMut(&'static str, &mut [T])) {}
+    fn visit_parameters_mut(&mut self, _visit: &mut dyn FnMut(&str, &mut [T])) {}
 
     /// Chooses between training (`true`) and evaluation; layers that act alike in both ignore it.
     fn set_training(&mut self, _training: bool) {}

@@ -6,19 +6,27 @@
 //! [`StateDict`]s as files.
 #![forbid(unsafe_code)]
 
+mod class_target;
 mod display;
 mod error;
+mod geometry;
 pub mod init;
+mod integer;
 mod layer;
 mod options;
+mod recurrent;
 mod reduction;
 mod scalar;
 mod state_dict;
 mod tensor;
 
+pub use class_target::CrossEntropyTarget;
 pub use error::{Error, Result};
+pub use geometry::{Padding, PaddingMode, Pair};
+pub use integer::Integer;
 pub use layer::{Gradients, Layer, Saved};
 pub use options::*;
+pub use recurrent::{RecurrentGradients, RecurrentOutput, RecurrentParameters, SequenceLayout};
 pub use reduction::Reduction;
 pub use scalar::Scalar;
 pub use state_dict::{StateDict, StateElement, StateTensor};

@@ -14,9 +14,21 @@ pub trait Scalar: Copy + Debug + Send + Sync + 'static {
     fn from_f64(value: f64) -> Self;
     /// The value, in double precision.
     fn to_f64(self) -> f64;
+    /// Whether the type's range holds the value, as every type's holds infinities and NaN.
+    ///
+    /// ```
+    /// use vocabulary::Scalar;
+    /// assert!(!f32::can_hold(1e39) && f32::can_hold(f64::INFINITY) && f64::can_hold(1e39));
+    /// ```
+    fn can_hold(_value: f64) -> bool {
+        true
+    }
 }
 
 impl Scalar for f32 {
+    fn can_hold(value: f64) -> bool {
+        !value.is_finite() || value.abs() <= f64::from(Self::MAX)
+    }
     fn from_f64(value: f64) -> Self {
         value as f32
     }

@@ -58,7 +58,10 @@ fn linear() {
             let gradients = layer.backward(&pass, &g).unwrap();
             let general = Layer::backward(&layer, &saved, &g).unwrap();
             assert_eq!(bits(&general.input), bits(&gradients.input));
-            assert_eq!(general.parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["weight", "bias"]);
+            assert_eq!(
+                general.parameters.iter().map(|(name, _)| name.as_ref()).collect::<Vec<_>>(),
+                ["weight", "bias"]
+            );
             vec![bits(&y), bits(&gradients.input), bits(&gradients.weight), bits(&gradients.bias.unwrap())]
         });
     }

@@ -25,13 +25,13 @@ pub struct BatchNorm2dOptions {
     #[cfg_attr(feature = "serde", serde(default = "default::momentum", with = "super::float::optional"))]
     pub momentum: Option<f64>,
     /// Whether the layer has a weight (and a bias, unless `bias` says no).
-    #[cfg_attr(feature = "serde", serde(default = "default::yes"))]
+    #[cfg_attr(feature = "serde", serde(default = "super::yes"))]
     pub affine: bool,
     /// Whether running statistics are kept, and used in evaluation.
-    #[cfg_attr(feature = "serde", serde(default = "default::yes"))]
+    #[cfg_attr(feature = "serde", serde(default = "super::yes"))]
     pub track_running_stats: bool,
     /// Whether an affine layer has a bias; keyword-only in PyTorch.
-    #[cfg_attr(feature = "serde", serde(default = "default::yes"))]
+    #[cfg_attr(feature = "serde", serde(default = "super::yes"))]
     pub bias: bool,
 }
 
@@ -41,10 +41,6 @@ mod default {
     }
     pub fn momentum() -> Option<f64> {
         Some(0.1)
-    }
-    #[cfg(feature = "serde")]
-    pub fn yes() -> bool {
-        true
     }
 }
 

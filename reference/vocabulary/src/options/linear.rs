@@ -1,6 +1,6 @@
 //! `torch.nn.Linear(in_features, out_features, bias=True)`.
 
-use super::require_shape;
+use super::{check_bias, require_shape};
 use crate::{Error, Result, Tensor};
 
 const LAYER: &str = "Linear";
@@ -20,13 +20,8 @@ pub struct LinearOptions {
     /// Size of the output's last dimension.
     pub out_features: usize,
     /// Whether a bias is added.
-    #[cfg_attr(feature = "serde", serde(default = "yes"))]
+    #[cfg_attr(feature = "serde", serde(default = "super::yes"))]
     pub bias: bool,
-}
-
-#[cfg(feature = "serde")]
-fn yes() -> bool {
-    true
 }
 
 impl LinearOptions {
@@ -52,12 +47,7 @@ impl LinearOptions {
     /// Names `weight` or `bias`, with the shape that was expected.
     pub fn check_parameters(&self, weight: &[usize], bias: Option<&[usize]>) -> Result<()> {
         require_shape(LAYER, "weight", weight, &self.weight_shape())?;
-        match (self.bias, bias) {
-            (true, Some(shape)) => require_shape(LAYER, "bias", shape, &[self.out_features]),
-            (true, None) => Err(Error::missing(LAYER, "bias", format_args!("[{}] (bias = true)", self.out_features))),
-            (false, Some(shape)) => Err(Error::shape(LAYER, "bias", shape, "none (bias = false)")),
-            (false, None) => Ok(()),
-        }
+        check_bias(LAYER, self.bias, bias, self.out_features)
     }
 
     /// Checks an input's shape: [*, in_features], with any number of leading dimensions.

@@ -1,7 +1,5 @@
 //! `torch.nn.ReLU(inplace=False)`.
 
-use crate::Tensor;
-
 /// Arguments of `torch.nn.ReLU`.
 ///
 /// ```
@@ -28,9 +26,4 @@ impl ReLUOptions {
     }
 }
 
-/// What `ReLU`'s backward gives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReLUGradients<T> {
-    /// In the input's shape.
-    pub input: Tensor<T>,
-}
+super::input_gradients!("What `ReLU`'s backward gives.", ReLUGradients);

@@ -1,7 +1,5 @@
 //! `torch.nn.Sigmoid()`.
 
-use crate::Tensor;
-
 /// Arguments of `torch.nn.Sigmoid`: none.
 ///
 /// ```
@@ -18,9 +16,4 @@ impl SigmoidOptions {
     }
 }
 
-/// What `Sigmoid`'s backward gives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SigmoidGradients<T> {
-    /// In the input's shape.
-    pub input: Tensor<T>,
-}
+super::input_gradients!("What `Sigmoid`'s backward gives.", SigmoidGradients);

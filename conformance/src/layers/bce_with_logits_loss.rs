@@ -1,0 +1,30 @@
+//! BCEWithLogitsLoss.
+
+use super::shared::losses;
+use crate::case_file::Case;
+use crate::task::Task;
+use crate::tensors::{DType, Named};
+use proptest::prelude::*;
+use reference::Real;
+use vocabulary::{BCEWithLogitsLossOptions, Result};
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str = "weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None";
+
+/// The arguments that are tensors, and so stand in the state.
+const WEIGHTS: &[&str] = &["weight", "pos_weight"];
+
+pub(super) use losses::additional_numbers;
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let options: BCEWithLogitsLossOptions = task.options_beside_tensors(WEIGHTS)?;
+    task.check_names(&["input", "target"], WEIGHTS, &["output"])?;
+    let mut layer =
+        reference::BCEWithLogitsLoss::with_weights(options, task.state("weight")?, task.state("pos_weight")?)?;
+    let (input, target) = (task.input("input")?, task.input("target")?);
+    losses::call!(task, layer, input, target)
+}
+
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    losses::weighted_cases("BCEWithLogitsLoss", WEIGHTS, &[], dtype)
+}

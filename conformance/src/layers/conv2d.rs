@@ -1,0 +1,102 @@
+//! Conv2d.
+
+use super::{input_shape, product};
+use crate::case_file::Case;
+use crate::generators;
+use crate::task::{self, Task};
+use crate::tensors::{DType, Group, Named};
+use proptest::prelude::*;
+use rand::{SeedableRng, rngs::SmallRng};
+use reference::{Conv2d, Real};
+use serde_json::json;
+use vocabulary::{Conv2dOptions, Result};
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None";
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let options: Conv2dOptions = task.options_with_placement(&[])?;
+    task.check_names(&["input"], &["weight", "bias"], &["output"])?;
+    options.check()?;
+    let (mut weight, mut bias) = (task.state("weight")?, task.state("bias")?);
+    if task.initialises() {
+        let initial = Conv2d::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?;
+        weight = weight.or_else(|| Some(initial.weight().clone()));
+        bias = bias.or_else(|| initial.bias().cloned());
+    }
+    let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
+    let mut layer = Conv2d::with_parameters(options, weight, bias)?;
+    let pass = layer.forward_pass(&task.input("input")?)?;
+    let mut results = Named::default();
+    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+        let gradients = layer.backward(&pass, &grad_output)?;
+        results.insert(Group::GradIn, "input", gradients.input);
+        results.insert(Group::GradState, "weight", gradients.weight);
+        gradients.bias.into_iter().for_each(|bias| results.insert(Group::GradState, "bias", bias));
+    }
+    results.insert(Group::Out, "output", pass.output);
+    Ok(results)
+}
+
+/// Parameters, where they are to be initialised, and their gradients; the output; the input's gradient.
+pub(super) fn additional_numbers(case: &Case) -> u128 {
+    let Ok(options) = task::options::<Conv2dOptions>(case, true, &[]) else { return 0 };
+    let input = input_shape(case, "input");
+    let output = match options.check().and_then(|()| options.check_input(input)) {
+        Ok(()) => product(&output_shape(&options, input)),
+        Err(_) => 0,
+    };
+    let parameters = product(&options.weight_shape()).saturating_add(options.out_channels as u128);
+    parameters.saturating_mul(2).saturating_add(output.saturating_mul(2)).saturating_add(product(input))
+}
+
+/// An upper bound of the output's sizes.
+fn output_shape(options: &Conv2dOptions, input: &[usize]) -> Vec<usize> {
+    let (leading, image) = input.split_at(input.len() - 2);
+    let batch = if leading.len() == 2 { leading[0] } else { 1 };
+    let windows = image.iter().zip(options.paddings()).zip(options.stride.axes()).map(|((&size, padding), stride)| {
+        let padded = size as i128 + i128::from(padding.0) + i128::from(padding.1);
+        usize::try_from(padded / stride as i128 + 1).unwrap_or(usize::MAX)
+    });
+    [batch, options.out_channels].into_iter().chain(windows).collect()
+}
+
+/// Every option, unequal along height and width, on images that the kernel fits into.
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    let pair = |largest: usize| (1..=largest, 1..=largest);
+    let channels = (prop_oneof![2 => Just(1_usize), 1 => 2..4_usize], 1..4_usize, 1..4_usize);
+    let padding = prop_oneof![3 => (0..4_usize, 0..4_usize).prop_map(|(h, w)| json!([h, w])), 1 => Just(json!("valid")), 1 => Just(json!("same"))];
+    let mode = prop_oneof![2 => Just("zeros"), 1 => Just("reflect"), 1 => Just("replicate"), 1 => Just("circular")];
+    let geometry = (pair(4), pair(3), pair(3), padding, mode);
+    let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 0..6_usize, 0..6_usize);
+    (channels, geometry, image, any::<bool>(), generators::kind())
+        .prop_flat_map(move |((groups, inputs, outputs), geometry, (batch, height, width), bias, kind)| {
+            let (kernel, mut stride, dilation, padding, mode) = geometry;
+            if padding == json!("same") {
+                stride = (1, 1);
+            }
+            // The image is at least as large as the kernel reaches, and as reflected or repeated padding is.
+            let size = |more: usize, kernel: usize, dilation: usize| dilation * (kernel - 1) + 1 + more;
+            let least = |size: usize| if mode == "zeros" { size } else { size.max(5) };
+            let image = [least(size(height, kernel.0, dilation.0)), least(size(width, kernel.1, dilation.1))];
+            let options = json!({
+                "in_channels": groups * inputs, "out_channels": groups * outputs, "kernel_size": kernel, "stride": stride,
+                "padding": padding, "dilation": dilation, "groups": groups, "bias": bias, "padding_mode": mode,
+            });
+            let case = generators::case("Conv2d", options);
+            let input: Vec<usize> = batch.into_iter().chain([groups * inputs]).chain(image).collect();
+            let layer = task::options::<Conv2dOptions>(&case, true, &[])
+                .and_then(|options| Conv2d::<f32>::init(options, &mut SmallRng::seed_from_u64(0)));
+            let output = layer.and_then(|layer| layer.output_shape(&input)).unwrap_or_default();
+            let mut tensors = vec![
+                (Group::In, "input", input),
+                (Group::State, "weight", vec![groups * outputs, inputs, kernel.0, kernel.1]),
+                (Group::GradOut, "output", output),
+            ];
+            if bias {
+                tensors.push((Group::State, "bias", vec![groups * outputs]));
+            }
+            generators::fill(case, dtype, kind, tensors)
+        })
+        .boxed()
+}

@@ -1,0 +1,83 @@
+//! CrossEntropyLoss.
+
+use super::shared::losses;
+use super::{input_shape, product};
+use crate::case_file::Case;
+use crate::generators;
+use crate::task::Task;
+use crate::tensors::{DType, Group, Named, Value};
+use proptest::prelude::*;
+use reference::{CrossEntropyLoss, Real};
+use serde_json::{Value as Json, json};
+use vocabulary::{CrossEntropyLossOptions, CrossEntropyTarget, Error, Result, Tensor};
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str =
+    "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0";
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let options: CrossEntropyLossOptions = task.options_beside_tensors(&["weight"])?;
+    task.check_names(&["input", "target"], &["weight"], &["output"])?;
+    let mut layer = CrossEntropyLoss::with_weight(options, task.state("weight")?)?;
+    let input = task.input("input")?;
+    let target = match task.arguments.get(Group::In, "target") {
+        Some(Value::Integer(classes)) => CrossEntropyTarget::Classes(classes.clone()),
+        Some(Value::Float(probabilities)) => CrossEntropyTarget::Probabilities(probabilities.clone()),
+        None => return Err(Error::missing("CrossEntropyLoss", "target", "classes or probabilities")),
+    };
+    let pass = layer.forward_pass(&input, &target)?;
+    let mut results = Named::default();
+    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+        let gradients = layer.backward(&pass, &grad_output)?;
+        results.insert(Group::GradIn, "input", gradients.input);
+        gradients.target.into_iter().for_each(|target| results.insert(Group::GradIn, "target", target));
+    }
+    results.insert(Group::Out, "output", pass.output);
+    Ok(results)
+}
+
+/// The output, the gradients of input and target, and a line of each at a time.
+pub(super) fn additional_numbers(case: &Case) -> u128 {
+    product(input_shape(case, "input")).saturating_mul(5)
+}
+
+/// Classes and probabilities, with and without batch and further dimensions; all options together.
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    let size = || prop_oneof![6 => 1..5_usize, 1 => Just(0)];
+    let classes = prop_oneof![4 => 1..6_usize, 1 => 15..18_usize];
+    let layout = (prop::option::weighted(0.85, size()), prop::collection::vec(size(), 0..3));
+    let smoothing = prop_oneof![2 => Just(0.0), 1 => Just(0.1), 1 => 0.0..=1.0];
+    let ignored = prop_oneof![2 => Just(-100_i64), 2 => 0..4_i64];
+    let flags = (any::<bool>(), any::<bool>());
+    (layout, classes, (smoothing, ignored), flags, losses::reduction(), generators::kind())
+        .prop_flat_map(move |((batch, further), count, (smoothing, ignored), flags, (mut options, joined), kind)| {
+            let (weighted, probabilities) = flags;
+            let items: Vec<usize> = batch.into_iter().chain(further.into_iter().filter(|_| batch.is_some())).collect();
+            let mut input = items.clone();
+            input.insert(usize::from(batch.is_some()), count);
+            options.insert("label_smoothing".into(), json!(smoothing));
+            options.insert("ignore_index".into(), json!(if probabilities { -100 } else { ignored }));
+            let output = if joined { Vec::new() } else { items.clone() };
+            let mut tensors = vec![(Group::In, "input", input.clone()), (Group::GradOut, "output", output)];
+            if weighted {
+                tensors.push((Group::State, "weight", vec![count]));
+            }
+            if probabilities {
+                tensors.push((Group::In, "target", input));
+            }
+            let number: usize = items.iter().product();
+            // Classes, some of them ignored.
+            let class = prop_oneof![5 => 0..count as i64, 1 => Just(ignored)];
+            let case = generators::case("CrossEntropyLoss", Json::Object(options));
+            let filled = generators::fill(case, dtype, kind, tensors);
+            (filled, prop::collection::vec(class, number)).prop_map(move |(mut case, classes)| {
+                if !probabilities {
+                    if let Ok(classes) = Tensor::from_vec(&items, classes) {
+                        case.insert(Group::In, "target", classes);
+                    }
+                }
+                case
+            })
+        })
+        .boxed()
+}

@@ -1,0 +1,98 @@
+//! Embedding.
+
+use super::{input_shape, product};
+use crate::case_file::Case;
+use crate::generators;
+use crate::task::{self, Task};
+use crate::tensors::{DType, Group, Named};
+use proptest::prelude::*;
+use rand::{SeedableRng, rngs::SmallRng};
+use reference::{Embedding, EmbeddingGradient, Real};
+use serde_json::json;
+use vocabulary::{EmbeddingOptions, Error, Result, Tensor};
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str = "num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False, _weight=None, _freeze=False, device=None, dtype=None";
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let options: EmbeddingOptions = task.options_with_placement(&["_weight"])?;
+    task.check_names(&["input"], &["weight"], &["output"])?;
+    options.check()?;
+    let mut weight = task.state("weight")?;
+    if task.initialises() && weight.is_none() {
+        weight = Some(Embedding::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?.weight().clone());
+    }
+    let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
+    let shape = options.weight_shape();
+    let (renormalises, frozen) = (options.max_norm.is_some(), options.freeze);
+    let mut layer = Embedding::with_parameters(options, weight)?;
+    let pass = layer.forward_pass(&task.integers("input")?)?;
+    let mut results = Named::default();
+    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+        if frozen {
+            // As in PyTorch, where nothing then has a gradient; in the crates backward gives none, so that a model goes on.
+            return Err(Error::new("Embedding", "grad_output", "is given", "none (_freeze = true)"));
+        }
+        let dense = match layer.backward(&pass, &grad_output)?.weight {
+            Some(EmbeddingGradient::Dense(gradient)) => Some(gradient),
+            Some(EmbeddingGradient::Sparse { rows, values }) => Some(dense(&shape, &rows, &values)?),
+            None => None,
+        };
+        dense.into_iter().for_each(|gradient| results.insert(Group::GradState, "weight", gradient));
+    }
+    results.insert(Group::Out, "output", pass.output);
+    if renormalises && task.is_training() {
+        results.insert(Group::After, "weight", layer.weight().clone());
+    }
+    Ok(results)
+}
+
+/// A sparse gradient as a whole.
+fn dense<T: Real>(shape: &[usize; 2], rows: &[usize], values: &Tensor<T>) -> Result<Tensor<T>> {
+    let mut whole = Tensor::full(shape, T::zero())?;
+    for (place, row) in rows.iter().enumerate() {
+        let gradient = &values.as_slice()[place * shape[1]..][..shape[1]];
+        whole.as_mut_slice()[row * shape[1]..][..shape[1]].copy_from_slice(gradient);
+    }
+    Ok(whole)
+}
+
+/// The weight, where it is to be initialised, renormalised, and its gradient; the output and its gradient.
+pub(super) fn additional_numbers(case: &Case) -> u128 {
+    let Ok(options) = task::options::<EmbeddingOptions>(case, true, &["_weight"]) else { return 0 };
+    let indices = product(input_shape(case, "input"));
+    let output = indices.saturating_mul(options.embedding_dim as u128);
+    product(&options.weight_shape()).saturating_mul(4).saturating_add(output.saturating_mul(2)).saturating_add(indices)
+}
+
+/// Every option, indices that repeat, rows on either side of the largest norm.
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    let shape = prop::collection::vec(prop_oneof![6 => 1..5_usize, 1 => Just(0)], 0..3);
+    let sizes = (1..9_usize, prop_oneof![4 => 1..6_usize, 1 => 15..18_usize, 1 => Just(0)]);
+    let p = prop_oneof![3 => Just(json!(2.0)), 1 => Just(json!(1.0)), 1 => Just(json!("inf")), 1 => Just(json!(0.5)), 1 => Just(json!(3))];
+    let max_norm = prop_oneof![2 => Just(None), 1 => (0.1..4.0_f64).prop_map(Some)];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let padding = prop::option::of(any::<prop::sample::Index>());
+    (shape, sizes, (p, max_norm), flags, padding, generators::kind())
+        .prop_flat_map(move |(shape, (rows, columns), (p, max_norm), (by_freq, sparse, negative), padding, kind)| {
+            let padding_idx = padding.map(|index| index.index(rows) as i64 - if negative { rows as i64 } else { 0 });
+            let sparse = sparse && !by_freq && !(padding_idx.is_some() && shape.is_empty());
+            // Rows without elements have no largest one.
+            let p = if columns == 0 { json!(2.0) } else { p };
+            let options = json!({
+                "num_embeddings": rows, "embedding_dim": columns, "padding_idx": padding_idx, "max_norm": max_norm,
+                "norm_type": p, "scale_grad_by_freq": by_freq, "sparse": sparse,
+            });
+            let output: Vec<usize> = shape.iter().copied().chain([columns]).collect();
+            let tensors = vec![(Group::State, "weight", vec![rows, columns]), (Group::GradOut, "output", output)];
+            let filled = generators::fill(generators::case("Embedding", options), dtype, kind, tensors);
+            let count: usize = shape.iter().product();
+            (filled, prop::collection::vec(0..rows as i64, count)).prop_map(move |(mut case, indices)| {
+                if let Ok(indices) = Tensor::from_vec(&shape, indices) {
+                    case.insert(Group::In, "input", indices);
+                }
+                case
+            })
+        })
+        .boxed()
+}

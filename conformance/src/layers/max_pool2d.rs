@@ -1,0 +1,64 @@
+//! MaxPool2d.
+
+use super::{input_shape, product};
+use crate::case_file::Case;
+use crate::generators;
+use crate::task::{self, Task};
+use crate::tensors::{DType, Group, Named};
+use proptest::prelude::*;
+use reference::{MaxPool2d, Real};
+use serde_json::json;
+use vocabulary::{MaxPool2dOptions, Result};
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str =
+    "kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False";
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let options: MaxPool2dOptions = task.options()?;
+    task.check_names(&["input"], &[], &["output"])?;
+    let mut layer = MaxPool2d::new(options)?;
+    let pass = layer.forward_pass(&task.input("input")?)?;
+    let mut results = Named::default();
+    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+        results.insert(Group::GradIn, "input", layer.backward(&pass, &grad_output)?.input);
+    }
+    results.insert(Group::Out, "output", pass.output);
+    pass.indices.into_iter().for_each(|indices| results.insert_integers(Group::Out, "indices", indices));
+    Ok(results)
+}
+
+/// The output and its places, twice, and the input's gradient.
+pub(super) fn additional_numbers(case: &Case) -> u128 {
+    let input = input_shape(case, "input");
+    let layer = task::options::<MaxPool2dOptions>(case, false, &[]).and_then(MaxPool2d::new);
+    let output = layer.and_then(|layer| layer.output_shape(input)).map_or(0, |shape| product(&shape));
+    output.saturating_mul(4).saturating_add(product(input))
+}
+
+/// Every option, unequal along height and width; ties, by small integers, and images that a window fits into.
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    let pair = |largest: usize| (1..=largest, 1..=largest);
+    let halves = (0..=2_usize, 0..=2_usize);
+    let image =
+        (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 1..4_usize, 0..6_usize, 0..6_usize);
+    let geometry = (pair(4), prop::option::of(pair(4)), halves, pair(3));
+    (geometry, image, any::<bool>(), any::<bool>(), generators::kind())
+        .prop_flat_map(move |((kernel, stride, halves, dilation), image, return_indices, ceil_mode, kind)| {
+            let (batch, channels, height, width) = image;
+            let padding = (halves.0.min(kernel.0 / 2), halves.1.min(kernel.1 / 2));
+            let size = |more: usize, kernel: usize, dilation: usize| dilation * (kernel - 1) + 1 + more;
+            let image = [size(height, kernel.0, dilation.0), size(width, kernel.1, dilation.1)];
+            let options = json!({
+                "kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation,
+                "return_indices": return_indices, "ceil_mode": ceil_mode,
+            });
+            let case = generators::case("MaxPool2d", options);
+            let input: Vec<usize> = batch.into_iter().chain([channels]).chain(image).collect();
+            let layer = task::options::<MaxPool2dOptions>(&case, false, &[]).and_then(MaxPool2d::new);
+            let output = layer.and_then(|layer| layer.output_shape(&input)).unwrap_or_default();
+            let tensors = vec![(Group::In, "input", input), (Group::GradOut, "output", output)];
+            generators::fill(case, dtype, kind, tensors)
+        })
+        .boxed()
+}

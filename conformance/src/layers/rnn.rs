@@ -1,0 +1,17 @@
+//! RNN.
+
+use super::shared::recurrent;
+use crate::case_file::Case;
+use crate::tensors::DType;
+use proptest::prelude::*;
+use serde_json::json;
+
+/// The arguments of PyTorch's constructor.
+pub(super) const SIGNATURE: &str = "input_size, hidden_size, num_layers=1, nonlinearity='tanh', bias=True, batch_first=False, dropout=0.0, bidirectional=False, device=None, dtype=None";
+
+recurrent::in_reference!(RNN, RNNOptions, 1);
+
+pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
+    let extra = prop_oneof![Just("tanh"), Just("relu")].prop_map(|nonlinearity| json!({"nonlinearity": nonlinearity}));
+    recurrent::cases("RNN", 1, extra, dtype)
+}

@@ -1,0 +1,36 @@
+//! LeakyReLU, transcribed: the equation of the torch.nn.LeakyReLU page.
+
+use crate::elementwise::elementwise_layer;
+
+elementwise_layer! {
+    /// Each element where it is positive, and a small multiple of it where it is not.
+    ///
+    /// With a = `negative_slope`:
+    ///
+    /// $$ y = \begin{cases} x & x > 0 \\ a\,x & \text{otherwise} \end{cases} \tag{1} $$
+    /// $$ \frac{\partial L}{\partial x} = \begin{cases} g & x > 0 \\ a\,g & \text{otherwise} \end{cases} \tag{2} $$
+    ///
+    /// At x = 0 the derivative is a, as in PyTorch; at NaN, too. With `inplace`, PyTorch has overwritten the input and asks y for its
+    /// sign, so that backward refuses a negative a.
+    ///
+    /// Shapes: any; the output has the input's.
+    ///
+    /// Source: [torch.nn.LeakyReLU](https://docs.pytorch.org/docs/2.15/generated/torch.nn.LeakyReLU.html).
+    ///
+    /// ```
+    /// use reference::{LeakyReLU, LeakyReLUOptions, Tensor};
+    /// let mut layer = LeakyReLU::new(LeakyReLUOptions::new().negative_slope(0.5))?;
+    /// let pass = layer.forward_pass(&Tensor::from_vec(&[3], vec![-2.0, 0.0, 3.0])?)?;
+    /// assert_eq!(pass.output.as_slice(), [-1.0, 0.0, 3.0]);
+    /// let gradients = layer.backward(&pass, &Tensor::full(&[3], 4.0)?)?;
+    /// assert_eq!(gradients.input.as_slice(), [2.0, 2.0, 4.0]);
+    /// # Ok::<(), reference::Error>(())
+    /// ```
+    pub struct LeakyReLU, LeakyReLUPass, LeakyReLUOptions, LeakyReLUGradients;
+    forward(options, x) = T::select(T::zero().less(x), x, T::from_f64(options.negative_slope) * x); // (1)
+    backward(options, x, y, g) = {
+        let kept = if options.inplace { y } else { x };
+        T::select(T::zero().less(kept), g, T::from_f64(options.negative_slope) * g) // (2)
+    };
+    check(options, T) = options.check_forward::<T>(), options.check_backward();
+}

@@ -1,0 +1,77 @@
+//! RNN, transcribed: the equation of the torch.nn.RNN page, step by step.
+
+use crate::Real;
+use crate::recurrent::{Cell, StepGradients, affine, recurrent_layer};
+use vocabulary::{Nonlinearity, RecurrentParameters, Tensor};
+
+recurrent_layer! {
+    /// A recurrent layer after Elman, of one or several layers in one or both directions.
+    ///
+    /// At each step t, with h₀ = `hx` or 0 and f = tanh or relu (`nonlinearity`):
+    ///
+    /// $$ h_t = f(W_{ih}\,x_t + b_{ih} + W_{hh}\,h_{t-1} + b_{hh}) \tag{1} $$
+    ///
+    /// The input x of a further layer is the output of the layer below, multiplied in training by 0 with the probability
+    /// `dropout` and else by 1/(1 − `dropout`). The reverse direction goes from the last step to the first. Backward, with
+    /// dh_t = ∂L/∂h_t from the output at t and from step t + 1:
+    ///
+    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } [h_t > 0] \;(\text{relu}) \tag{2} $$
+    /// $$ dW_{ih} = \sum_t da_t\,x_t^\top, \quad dW_{hh} = \sum_t da_t\,h_{t-1}^\top, \quad db = \sum_t da_t \tag{3} $$
+    /// $$ dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4} $$
+    ///
+    /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or
+    /// [D·num_layers, N, H]; output as the input, with D·H features. The parameters are those of
+    /// [`RecurrentParameters`], with one gate.
+    ///
+    /// Source: [torch.nn.RNN](https://docs.pytorch.org/docs/2.15/generated/torch.nn.RNN.html).
+    ///
+    /// ```
+    /// use reference::{RNN, RNNOptions, Tensor};
+    /// use rand::{SeedableRng, rngs::SmallRng};
+    /// let options = RNNOptions::new(10, 20).num_layers(2).bidirectional(true);
+    /// let mut rnn = RNN::<f32>::init(options, &mut SmallRng::seed_from_u64(0))?;
+    /// let (input, hx) = (Tensor::full(&[5, 3, 10], 0.5)?, Tensor::full(&[4, 3, 20], 0.1)?);
+    /// let pass = rnn.forward_pass(&input, Some(&hx))?;
+    /// assert_eq!((pass.output.shape(), pass.h_n.shape()), (&[5, 3, 40][..], &[4, 3, 20][..]));
+    /// let gradients = rnn.backward(&pass, &Tensor::full(&[5, 3, 40], 1.0)?, None)?;
+    /// assert_eq!((gradients.input.shape(), gradients.hx.shape()), (input.shape(), hx.shape()));
+    /// assert_eq!(gradients.parameters[2].weight_ih.shape(), [20, 40]); // layer 1, forward
+    /// # Ok::<(), reference::Error>(())
+    /// ```
+    pub struct RNN, RNNPass, RNNOptions;
+    cell(options) = RNNCell(options.nonlinearity), RNNCell;
+}
+
+/// One step.
+#[derive(Debug, Clone, Copy)]
+struct RNNCell(Nonlinearity);
+
+impl<T: Real> Cell<T> for RNNCell {
+    /// The new hidden state.
+    type Kept = Vec<T>;
+
+    fn step(&self, parameters: &RecurrentParameters<T>, x: &[T], h: &[T]) -> (Vec<T>, Vec<T>) {
+        let RecurrentParameters { weight_ih, weight_hh, bias_ih, bias_hh } = parameters;
+        let of_input = affine(weight_ih, x, bias_ih.as_ref());
+        let of_hidden = affine(weight_hh, h, bias_hh.as_ref());
+        let sums = of_input.into_iter().zip(of_hidden).map(|(a, b)| a + b);
+        let next: Vec<T> = sums
+            .map(|a| match self.0 {
+                Nonlinearity::Tanh => a.tanh(),                                   // (1)
+                Nonlinearity::Relu => T::select(a.less(T::zero()), T::zero(), a), // (1)
+            })
+            .collect();
+        (next.clone(), next)
+    }
+
+    fn step_back(&self, next: &Vec<T>, _h: &[T], gradient: &[T]) -> StepGradients<T> {
+        let pairs = next.iter().zip(gradient);
+        let da: Vec<T> = pairs
+            .map(|(&h, &dh)| match self.0 {
+                Nonlinearity::Tanh => dh * (T::one() - h * h), // (2)
+                Nonlinearity::Relu => T::select(h.less_or_equal(T::zero()), T::zero(), dh), // (2)
+            })
+            .collect();
+        StepGradients { hidden: vec![T::zero(); da.len()], hidden_sums: da.clone(), input_sums: da }
+    }
+}
