@@ -22,8 +22,8 @@ pub struct Judgement {
     pub unlikely: usize,
     /// Whether the bounds say too little: their median exceeds a tenth of the tensor's root mean square.
     pub mistrusted: bool,
-    /// Whether the same holds for a gradient that vanishes by saturation or cancellation, which is no reason for mistrust: the
-    /// bounds are below a thousandth of the terms that it remains of.
+    /// Whether the same holds for a gradient or a loss that vanishes by saturation or cancellation, which is no reason for
+    /// mistrust: the bounds are below a thousandth of the terms that it remains of.
     pub saturated: bool,
     /// The element that is furthest outside its bound, where one is.
     pub worst: Option<Worst>,
@@ -89,6 +89,10 @@ pub(crate) struct Judge {
     /// The smallest normal number of the type.
     pub smallest: f64,
     pub keeps_sign_of_zero: bool,
+    /// Whether the tensor is what large terms may leave nothing of: a gradient, or the output of a loss.
+    pub may_vanish: bool,
+    /// Whether the case itself holds infinities or NaN: that nothing is known of some elements is then no fault of the bounds.
+    pub holds_non_finite: bool,
 }
 
 impl Judge {
@@ -144,8 +148,8 @@ impl Judge {
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
-        let trust = trust(bounded, self.smallest);
-        judgement.saturated = trust == Trust::Vanishing && self.group.is_gradient();
+        let trust = trust(bounded, self.smallest, self.holds_non_finite);
+        judgement.saturated = trust == Trust::Vanishing && self.may_vanish;
         judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;
         judgement
     }
@@ -162,9 +166,11 @@ enum Trust {
     Loose,
 }
 
-/// Judges the bounds of the elements that are not exact; those of which nothing is known have infinite ones.
-fn trust(bounded: &[Target], smallest: f64) -> Trust {
-    let rounded = || bounded.iter().filter(|target| target.bound > 0.0);
+/// Judges the bounds of the elements that are not exact; those of which nothing is known have infinite ones, which do not count
+/// where they are excused.
+fn trust(bounded: &[Target], smallest: f64, excused: bool) -> Trust {
+    let counts = |target: &&Target| target.bound > 0.0 && !(excused && target.bound == f64::INFINITY);
+    let rounded = || bounded.iter().filter(counts);
     let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
     if bounds.is_empty() {
         return Trust::Tight;

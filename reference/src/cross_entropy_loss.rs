@@ -3,8 +3,8 @@
 use crate::lines::{Line, Lines};
 use crate::{Real, check_grad_output};
 use vocabulary::{
-    CrossEntropyLossGradients, CrossEntropyLossOptions, CrossEntropyTarget, Reduction, Result, StateDict, StateElement,
-    Tensor,
+    CrossEntropyLossGradients, CrossEntropyLossOptions, CrossEntropyTarget, Error, Reduction, Result, StateDict,
+    StateElement, Tensor,
 };
 
 const LAYER: &str = "CrossEntropyLoss";
@@ -22,7 +22,8 @@ const LAYER: &str = "CrossEntropyLoss";
 /// $$ L = \tfrac{1}{W}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{4} $$
 ///
 /// The mean divides by the sum W of the weights w_y of the classes that are not ignored; for probabilities W is the number of
-/// items. So a mean of nothing, or of ignored items alone, is NaN. Backward, with the coefficients of the logarithms
+/// items. So a mean of nothing, or of ignored items alone, is NaN. As in PyTorch, the two parts of (2) are joined, and only then added, which
+/// shows where W is 0. Backward, with the coefficients of the logarithms
 ///
 /// $$ G_c = \frac{\partial \ell}{\partial s_c} = -w_c\bigl((1 - \varepsilon)\,[c = y] + \tfrac{\varepsilon}{C}\bigr)
 ///    \text{ or } -w_c\,q_c, \qquad 0 \text{ of an ignored item} \tag{5} $$
@@ -111,7 +112,7 @@ impl<T: Real> CrossEntropyLoss<T> {
     pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
         let mut items = input_shape.to_vec();
         if items.is_empty() {
-            return Err(vocabulary::Error::shape(LAYER, "input", input_shape, "[C], [N, C] or [N, C, …]"));
+            return Err(Error::shape(LAYER, "input", input_shape, "[C], [N, C] or [N, C, …]"));
         }
         items.remove(usize::from(items.len() > 1));
         Ok(if self.options.effective_reduction() == Reduction::None { items } else { Vec::new() })
@@ -127,36 +128,42 @@ impl<T: Real> CrossEntropyLoss<T> {
 
     fn losses(&self, input: &Tensor<T>, target: &CrossEntropyTarget<T>) -> Result<Tensor<T>> {
         let items = self.items(input.shape(), target)?;
-        let reduction = self.options.effective_reduction();
         if input.is_empty() {
             return self.losses_of_nothing(&items, target);
         }
-        let mut losses = Vec::new();
+        // Of each item, −w_y·s_y and −Σ w_c·s_c of (2), or the loss of (3).
+        let (mut hits, mut spreads) = (Vec::new(), Vec::new());
         for (item, line) in items.lines().enumerate() {
             let s = log_softmax(line, input);
-            let loss = match target {
+            match target {
                 CrossEntropyTarget::Classes(classes) => {
-                    match (self.class(classes.as_slice()[item]), self.spread(s.len())) {
-                        (None, _) => T::zero(),
-                        (Some(y), None) => -(self.w(y) * s[y]), // (2)
-                        (Some(y), Some(spread)) => {
-                            let all = T::sum(s.iter().enumerate().map(|(c, &s)| self.w(c) * s));
-                            -(self.kept() * (self.w(y) * s[y])) - spread * all // (2)
-                        }
-                    }
+                    let class = self.class(classes.as_slice()[item]);
+                    let all = || -T::sum(s.iter().enumerate().map(|(c, &s)| self.w(c) * s));
+                    hits.push(class.map_or(T::zero(), |y| -(self.w(y) * s[y])));
+                    spreads.push(if class.is_some() { all() } else { T::zero() });
                 }
                 CrossEntropyTarget::Probabilities(t) => {
                     let terms = s.iter().zip(line.read(t)).enumerate();
-                    -T::sum(terms.map(|(c, (&s, t))| self.w(c) * self.smoothed(t, items.classes) * s)) // (3)
+                    hits.push(-T::sum(terms.map(|(c, (&s, t))| self.w(c) * self.smoothed(t, items.classes) * s))); // (3)
                 }
-            };
-            losses.push(loss);
+            }
         }
-        Ok(match reduction {
-            Reduction::None => Tensor::from_vec(&items.shape, losses)?,
-            Reduction::Sum => Tensor::scalar(T::sum(losses.into_iter())), // (4)
-            Reduction::Mean => Tensor::scalar(T::sum(losses.into_iter()) / self.divisor(&items, target)), // (4)
-        })
+        let losses = Tensor::from_vec(&items.shape, hits)?;
+        let divisor = self.divisor(&items, target);
+        let joined = |losses: Tensor<T>| match self.options.effective_reduction() {
+            Reduction::None => losses,
+            Reduction::Sum => Tensor::scalar(T::sum(losses.as_slice().iter().copied())), // (4)
+            Reduction::Mean => Tensor::scalar(T::sum(losses.as_slice().iter().copied()) / divisor), // (4)
+        };
+        match (self.spread(items.classes), target) {
+            (Some(spread), CrossEntropyTarget::Classes(_)) => {
+                let (hits, spreads) = (joined(losses), joined(Tensor::from_vec(&items.shape, spreads)?));
+                let pairs = hits.as_slice().iter().zip(spreads.as_slice());
+                let sums = pairs.map(|(&hit, &all)| self.kept() * hit + spread * all); // (2)
+                Tensor::from_vec(hits.shape(), sums.collect())
+            }
+            _ => Ok(joined(losses)),
+        }
     }
 
     /// Of an input without elements: losses of 0, if it has items. ε/C of no classes is no number, nor is then a sum.
@@ -187,7 +194,7 @@ impl<T: Real> CrossEntropyLoss<T> {
     /// Equations (5) and (6).
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape.
+    /// Where `grad_output` does not have the output's shape, or the class of a single item stands in a vector.
     pub fn backward(
         &self,
         pass: &CrossEntropyLossPass<T>,
@@ -196,6 +203,10 @@ impl<T: Real> CrossEntropyLoss<T> {
         check_grad_output(LAYER, grad_output, &pass.output)?;
         let CrossEntropyLossPass { input, target, .. } = pass;
         let items = self.items(input.shape(), target)?;
+        if matches!(target, CrossEntropyTarget::Classes(classes) if classes.shape() != items.shape) {
+            let expected = format!("{:?} (backward)", items.shape);
+            return Err(Error::shape(LAYER, "target", target.shape(), expected));
+        }
         let mut dx = Tensor::full(input.shape(), T::zero())?;
         let mut dt = match target {
             CrossEntropyTarget::Probabilities(t) => Some(Tensor::full(t.shape(), T::zero())?),
@@ -216,7 +227,7 @@ impl<T: Real> CrossEntropyLoss<T> {
                         (0..s.len()).map(|c| self.w(c) * T::zero()).collect() // (5)
                     }
                     None => vec![T::zero(); s.len()], // (5)
-                    Some(y) => (0..s.len()).map(|c| kappa * self.coefficient(c, y, s.len())).collect(), // (5)
+                    Some(y) => (0..s.len()).map(|c| self.coefficient(c, y, s.len(), kappa)).collect(), // (5)
                 },
                 CrossEntropyTarget::Probabilities(t) => {
                     let t = line.read(t).enumerate();
@@ -265,13 +276,13 @@ impl<T: Real> CrossEntropyLoss<T> {
         self.spread(classes).map_or(t, |spread| self.kept() * t + spread)
     }
 
-    /// G_c of equation (5), for the class y.
-    fn coefficient(&self, c: usize, y: usize, classes: usize) -> T {
+    /// κ·G_c of equation (5), for the class y; 0 where G_c is, whatever κ is.
+    fn coefficient(&self, c: usize, y: usize, classes: usize, kappa: T) -> T {
         match self.spread(classes) {
             None if c != y => T::zero(),
-            None => -self.w(c),
-            Some(spread) if c != y => -(self.w(c) * spread),
-            Some(spread) => -(self.w(c) * (self.kept() + spread)),
+            None => -(kappa * self.w(c)),
+            Some(spread) if c != y => -(kappa * (self.w(c) * spread)),
+            Some(spread) => -(kappa * (self.w(c) * (self.kept() + spread))),
         }
     }
 

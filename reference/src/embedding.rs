@@ -228,8 +228,9 @@ fn norm<T: Real>(row: &[T], p: f64) -> T {
         // As in PyTorch, which takes the magnitude of a single number whatever p is, NaN too.
         p if row.len() == 1 && p != 0.0 => row[0].abs(),
         0.0 => T::sum(row.iter().map(|w| T::select(w.abs().less_or_equal(T::zero()), T::zero(), T::one()))),
+        _ if p.is_infinite() && row.iter().any(|w| w.to_f64().is_nan()) => T::from_f64(f64::NAN),
         f64::NEG_INFINITY => magnitudes.reduce(T::minimum).unwrap_or(T::zero()),
-        f64::INFINITY => magnitudes.reduce(|largest, w| T::maximum(w, largest)).unwrap_or(T::zero()),
+        f64::INFINITY => magnitudes.reduce(T::maximum).unwrap_or(T::zero()),
         1.0 => T::sum(magnitudes),
         2.0 => T::sum(magnitudes.map(|w| w * w)).sqrt(),
         p => T::sum(magnitudes.map(|w| w.powf(p))).powf(1.0 / p), // (2)

@@ -138,6 +138,12 @@ impl<const WIDE: bool> Bounded<WIDE> {
         Self::closed_at(value, f64::INFINITY, f64::INFINITY, NO_GRAIN)
     }
 
+    /// The number without what its bound reaches on a side where nothing can be.
+    fn one_sided(self, sides: [f64; 2]) -> Self {
+        let side = |side: usize| if sides[side] == 0.0 { 0.0 } else { self.sides[side] };
+        Self { sides: [side(0), side(1)], ..self }
+    }
+
     fn with_scale(self, scale: f64) -> Self {
         Self { scale, ..self }
     }
@@ -167,6 +173,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
         self.bound == 0.0 && self.terms == 1.0 && self.overflow == 0
     }
 
+    /// Whether it is NaN in every implementation, so that all that it meets is, too.
+    fn is_certainly_nan(self) -> bool {
+        self.value.is_nan() && self.is_exact()
+    }
+
     fn is_exactly(self, value: f64) -> bool {
         self.is_exact() && self.value == value
     }
@@ -182,9 +193,10 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
         let arithmetic = Self::arithmetic();
         let (n, magnitude) = (self.terms, self.sides[0] + self.sides[1]);
+        // However they are rounded, numbers of one sign do not add up to one of the other.
         let closed_at = |value, bound, likely, grain| Self {
             overflow: self.overflow,
-            ..Self::closed_at(value, bound, likely, grain).with_scale(self.scale)
+            ..Self::closed_at(value, bound, likely, grain).with_scale(self.scale).one_sided(self.sides)
         };
         // A partial sum may overflow to the side whose terms alone may; it stays there, unless those of the other may, too.
         let may_overflow = self.sides.map(|side| {
@@ -196,7 +208,10 @@ impl<const WIDE: bool> Bounded<WIDE> {
             let certain = may_overflow == [false, false] && self.bound == 0.0 && !opposed;
             return if certain { closed_at(self.value, 0.0, 0.0, self.grain) } else { Self::unknown(self.value) };
         }
-        if self.bound == 0.0 && self.overflow == 0 && representable(&arithmetic, magnitude, self.grain) {
+        // A sum of two numbers is 0 only where one is the other's opposite, and then it is 0 in every arithmetic.
+        let opposites = n == 2.0 && self.value == 0.0;
+        let exact = opposites || representable(&arithmetic, magnitude, self.grain);
+        if self.bound == 0.0 && self.overflow == 0 && exact {
             return closed_at(self.value, 0.0, 0.0, self.grain);
         }
         let own = Arithmetic::gamma(UNIT_64, n - 1.0) * magnitude + n * arithmetic.smallest;
@@ -292,11 +307,14 @@ impl<const WIDE: bool> Bounded<WIDE> {
     ) -> Self {
         let x = self.closed();
         let value = f(x.value);
+        if x.is_certainly_nan() {
+            return x;
+        }
         if x.bound == f64::INFINITY {
             return Self::unknown(value);
         }
-        // Limits at ±inf, NaN and poles; but an overflow even of double precision is none.
-        let overflows = value.is_infinite() && x.value.is_finite() && x.value != 0.0;
+        // Limits at ±inf, NaN and poles; but an overflow even of double precision is none. Poles at 0 and to −inf are all there are.
+        let overflows = value == f64::INFINITY && x.value.is_finite() && x.value != 0.0;
         if x.is_exact() && !overflows && (!x.value.is_finite() || !value.is_finite()) {
             return Self::exact(value);
         }

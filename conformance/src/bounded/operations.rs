@@ -10,8 +10,9 @@ impl<const WIDE: bool> Scalar for Bounded<WIDE> {
     /// An option: an implementation may hold it in the type it computes in, so what that rounds away is bounded.
     fn from_f64(value: f64) -> Self {
         let narrow = arithmetic(false);
-        let rounding =
-            if narrow.unit > UNIT_64 && value.is_finite() { (value - f64::from(value as f32)).abs() } else { 0.0 };
+        let rounding = (value - f64::from(value as f32)).abs();
+        // Beyond the type's largest number it is as good as infinite, or carried in double precision.
+        let rounding = if narrow.unit > UNIT_64 && rounding.is_finite() { rounding } else { 0.0 };
         let grain = if rounding == 0.0 { grain_of(value) } else { NO_GRAIN };
         Self::closed_at(value, rounding, rounding, grain)
     }
@@ -90,6 +91,9 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
         }
         let (a, b) = (self.closed(), other.closed());
         let value = a.value * b.value;
+        if a.is_certainly_nan() || b.is_certainly_nan() {
+            return Self::exact(f64::NAN);
+        }
         if a.bound == f64::INFINITY || b.bound == f64::INFINITY {
             return Self::unknown(value);
         }
@@ -117,8 +121,16 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             let [least, other] = [a, b].map(|x| (x.value.abs() - x.bound).max(0.0).copysign(x.value));
             return Self::beyond_double(value, least * (1.0 - LITTLE) * other).or_infinity_of(a, b);
         }
+        if (a.is_exactly(0.0) || b.is_exactly(0.0)) && a.overflow == 0 && b.overflow == 0 {
+            return Self::exact(value).with_scale(a.scale * b.scale);
+        }
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
         let product = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, 1.0);
+        // Factors of certain signs have a product of a certain sign, however it is rounded.
+        let product = product.one_sided([
+            a.sides[0] * b.sides[0] + a.sides[1] * b.sides[1],
+            a.sides[0] * b.sides[1] + a.sides[1] * b.sides[0],
+        ]);
         product.with_scale(a.scale * b.scale).or_infinity_of(a, b)
     }
 }
@@ -131,6 +143,9 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
         }
         let (a, b) = (self.closed(), other.closed());
         let value = a.value / b.value;
+        if a.is_certainly_nan() || b.is_certainly_nan() {
+            return Self::exact(f64::NAN);
+        }
         if a.bound == f64::INFINITY || b.bound == f64::INFINITY || (b.bound > 0.0 && b.value.abs() <= b.bound) {
             return Self::unknown(value);
         }
@@ -238,7 +253,12 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     fn sqrt(self) -> Self {
         let x = self.closed();
         let value = x.value.sqrt();
-        if x.bound == f64::INFINITY || (x.bound > 0.0 && x.value.abs() <= x.bound && x.value < 0.0) {
+        if x.is_certainly_nan() {
+            return x;
+        }
+        // A square root of what may be negative is not known.
+        let never_negative = x.sides[1] == 0.0;
+        if x.bound == f64::INFINITY || (x.bound > 0.0 && x.value.abs() <= x.bound && !never_negative) {
             return Self::unknown(value);
         }
         if x.overflow < 0 || x.overflow > 0 && !value.is_finite() {
@@ -247,12 +267,12 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if !value.is_finite() || (x.value == 0.0 && x.is_exact()) {
             return Self::exact(value);
         }
-        // √x − √(x − e) = e/(√x + √(x − e)), the larger of the two sides; a square root of what may be negative is not known.
-        if x.bound > x.value {
-            return Self::unknown(value);
-        }
-        let brought = |e: f64| e / (value + (x.value - e).max(0.0).sqrt());
-        let root = Self::rounded(value, brought(x.bound), brought(x.likely), NO_GRAIN, 1.0);
+        // √x − √(x − e) = e/(√x + √(x − e)), the larger of the two sides, unless x − e lies below 0.
+        let brought = |e: f64| match e > x.value {
+            true => value.max((x.value + e).sqrt() - value),
+            false => e / (value + (x.value - e).sqrt()),
+        };
+        let root = Self::rounded(value, brought(x.bound), brought(x.likely), NO_GRAIN, 1.0).one_sided([1.0, 0.0]);
         if x.overflow == 0 { root } else { root.or_infinity(1) }
     }
     fn powf(self, exponent: f64) -> Self {
@@ -267,7 +287,8 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     /// However uncertain the sign, ||a| − |b|| ≤ |a − b|.
     fn abs(self) -> Self {
         let _ = self.less(Self::zero());
-        if self.value < 0.0 { -self } else { self }
+        let closed = self.closed();
+        (if closed.value < 0.0 { -closed } else { closed }).one_sided([1.0, 0.0])
     }
     fn or_written(self, other: impl FnOnce() -> Self) -> Self {
         if !declaration().other_forms {

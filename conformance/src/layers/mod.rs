@@ -152,6 +152,11 @@ pub(crate) fn keeps_sign_of_zero(layer: &str, group: Group) -> bool {
     }
 }
 
+/// The losses: what they give may be what is left of terms that cancel.
+pub(crate) fn is_loss(layer: &str) -> bool {
+    layer.ends_with("Loss")
+}
+
 /// How many numbers a case holds in all: what it brings, and what the layer adds.
 pub(crate) fn numbers(case: &Case) -> u128 {
     let brought = case.tensors.values().map(|tensor| product(tensor.shape()));

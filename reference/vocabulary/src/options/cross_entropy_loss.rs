@@ -77,7 +77,11 @@ impl CrossEntropyLossOptions {
             CrossEntropyTarget::Classes(classes) => {
                 let mut due = input.to_vec();
                 due.remove(axis);
-                require_shape(LAYER, "target", classes.shape(), &due)?;
+                // PyTorch takes the class of a single item from a vector, too; backward does not.
+                let in_a_vector = input.len() == 1 && classes.shape() == [1] && self.smoothing().is_none();
+                if !in_a_vector {
+                    require_shape(LAYER, "target", classes.shape(), &due)?;
+                }
                 let known = |class: i64| class == self.ignore_index || usize::try_from(class).is_ok_and(|c| c < count);
                 if let Some(class) = classes.as_slice().iter().copied().find(|&class| !known(class)) {
                     let expected = format!("only classes in 0..{count}, or ignore_index = {}", self.ignore_index);
