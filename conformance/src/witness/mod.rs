@@ -17,7 +17,7 @@ use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::layers;
 use crate::replay::bounded;
 use crate::task::Task;
-use crate::tensors::{DType, Group, Named};
+use crate::tensors::{DType, Group, Named, Value, convert};
 use reference::Real;
 use vocabulary::{Error, Result};
 
@@ -42,7 +42,8 @@ pub struct Coordinate {
 }
 
 /// The coordinates for which an implementation's backward gives a gradient, with that gradient and its bound, of a case in
-/// double precision.
+/// double precision. Those whose gradient is by definition not the forward's derivative are left out: see
+/// [`is_derivative`].
 ///
 /// # Errors
 /// Where the layer refuses the case, or computes in another type.
@@ -69,11 +70,39 @@ pub fn gradients(case: &Case, implementation: &dyn Implementation) -> Result<Vec
             let (Some(values), Some(bounds)) = (computed.float(of, name), bounds.float(of, name)) else { continue };
             for (place, (&derivative, bound)) in values.as_slice().iter().zip(bounds.as_slice()).enumerate() {
                 let coordinate = Coordinate { group, name: name.to_owned(), place };
-                gradients.push((coordinate, Testimony { derivative, bound: bound.bound() }));
+                if is_derivative(case, &coordinate) {
+                    gradients.push((coordinate, Testimony { derivative, bound: bound.bound() }));
+                }
             }
         }
     }
     Ok(gradients)
+}
+
+/// Whether the gradient of a coordinate is the derivative of forward. As PyTorch defines it, it is not
+///
+/// * in Embedding of the row `padding_idx` (0), with `scale_grad_by_freq` (divided by how often a row was looked up), and with
+///   `max_norm` (nothing is differentiated through the scaling);
+/// * in BCELoss where the product x·(1 − x) that the input's gradient divides by ends at 10⁻¹², and where the logarithms of the
+///   forward end at −100, as those of the target's gradient do not.
+///
+/// Of these, recorded cases alone are witnesses.
+pub fn is_derivative(case: &Case, coordinate: &Coordinate) -> bool {
+    match case.layer.as_str() {
+        "Embedding" => {
+            let options = crate::task::options::<vocabulary::EmbeddingOptions>(case, true, &["_weight"]);
+            options.is_ok_and(|options| {
+                let row = coordinate.place / options.embedding_dim.max(1);
+                let whole = options.max_norm.is_none() && !options.scale_grad_by_freq;
+                whole && options.padding_row() != Ok(Some(row))
+            })
+        }
+        "BCELoss" => match case.tensor(Group::In, "input").and_then(|input| convert::<f64>(input).ok()) {
+            Some(Value::Float(input)) => input.as_slice().get(coordinate.place).is_some_and(|x| x * (1.0 - x) > 1e-12),
+            _ => false,
+        },
+        _ => true,
+    }
 }
 
 /// F: the sum of every output times its cotangent, over any number type.

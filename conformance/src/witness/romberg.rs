@@ -11,10 +11,10 @@ use vocabulary::Result;
 pub enum Romberg {
     /// The derivative, and how far it may be off.
     Derivative(Testimony),
-    /// The point is a kink: however small the step, the branches on its two sides differ. What holds there is a convention,
-    /// and tested as one.
+    /// The point is a kink, or an end of the domain: however small the step, the branches on its two sides differ. What holds
+    /// there is a convention, and tested as one.
     Kink,
-    /// A kink, the domain's edge, or too much curvature lies too close.
+    /// A kink, or too much curvature, lies too close.
     Skipped,
 }
 
@@ -58,8 +58,12 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         let mut differences = [0.0; 3];
         let (mut rounding, mut width, mut smooth) = (0.0_f64, 0.0, true);
         for (difference, scale) in differences.iter_mut().zip([1.0, 0.5, 0.25]) {
-            let (right, f_right, e_right, branches_right) = at(step, scale)?;
-            let (left, f_left, e_left, branches_left) = at(-step, scale)?;
+            // The layer takes the point itself, so what it refuses beside it lies outside its domain.
+            let (Ok(right), Ok(left)) = (at(step, scale), at(-step, scale)) else {
+                (kink, smooth) = (true, false);
+                continue;
+            };
+            let ((right, f_right, e_right, branches_right), (left, f_left, e_left, branches_left)) = (right, left);
             kink = branches_right != branches_left;
             smooth &= branches_right == centre_branches && branches_left == centre_branches;
             smooth &= f_right.is_finite() && f_left.is_finite();

@@ -55,7 +55,7 @@ fn change(results: &mut Named<f32>, group: Group, name: &str, f: impl Fn(usize, 
 
 #[test]
 fn without_a_fault_nothing_is_caught() {
-    for layer in conformance::LAYERS {
+    for layer in super::layers_of_both() {
         assert_eq!(caught(layer, |_, _| {}), None);
     }
 }
@@ -97,7 +97,7 @@ fn one_gradient_is_one_percent_off() {
 
 #[test]
 fn every_gradient_is_a_thousandth_off() {
-    for layer in conformance::LAYERS {
+    for layer in super::layers_of_both() {
         let off = |_: &Case, results: &mut Named<f32>| change(results, Group::GradIn, "input", |_, dx| dx * 1.001);
         assert!(caught(layer, off).is_some(), "{layer}");
     }
@@ -105,7 +105,7 @@ fn every_gradient_is_a_thousandth_off() {
 
 #[test]
 fn a_nan_stands_where_a_number_is_due() {
-    for layer in conformance::LAYERS {
+    for layer in super::layers_of_both() {
         let nan = |_: &Case, results: &mut Named<f32>| {
             change(results, Group::Out, "output", |i, y| if i == 0 { f32::NAN } else { y });
         };

@@ -1,31 +1,60 @@
 //! One file a question.
 
-/// One test for each layer: `layers!(check)` calls `check("Linear")` and so on.
-macro_rules! for_each_layer {
-    ($($check:ident),+ $(,)?) => {$(
+/// One test for each of these layers: `tests!(check; linear "Linear")` has `check::linear` call `check("Linear")`.
+macro_rules! tests {
+    ([$($check:ident),+] $layers:tt) => {
+        $(tests!(@one $check $layers);)+
+    };
+    (@one $check:ident { $($name:ident $layer:literal),+ $(,)? }) => {
         mod $check {
-            #[test]
-            fn linear() {
-                super::$check("Linear");
-            }
-            #[test]
-            fn relu() {
-                super::$check("ReLU");
-            }
-            #[test]
-            fn sigmoid() {
-                super::$check("Sigmoid");
-            }
-            #[test]
-            fn batch_norm2d() {
-                super::$check("BatchNorm2d");
-            }
-            #[test]
-            fn mse_loss() {
-                super::$check("MSELoss");
-            }
+            $(
+                #[test]
+                fn $name() {
+                    super::$check($layer);
+                }
+            )+
         }
-    )+};
+    };
+}
+
+/// One test for each layer that both crates have.
+macro_rules! for_each_layer_of_both {
+    ($($check:ident),+ $(,)?) => {
+        tests!([$($check),+] {
+            linear "Linear",
+            relu "ReLU",
+            sigmoid "Sigmoid",
+            batch_norm2d "BatchNorm2d",
+            mse_loss "MSELoss",
+        });
+    };
+}
+
+/// One test for each layer.
+macro_rules! for_each_layer {
+    ($($check:ident),+ $(,)?) => {
+        tests!([$($check),+] {
+            linear "Linear",
+            relu "ReLU",
+            sigmoid "Sigmoid",
+            batch_norm2d "BatchNorm2d",
+            mse_loss "MSELoss",
+            conv2d "Conv2d",
+            max_pool2d "MaxPool2d",
+            log_sigmoid "LogSigmoid",
+            tanh "Tanh",
+            leaky_relu "LeakyReLU",
+            elu "ELU",
+            softmax "Softmax",
+            rnn "RNN",
+            gru "GRU",
+            embedding "Embedding",
+            l1_loss "L1Loss",
+            cross_entropy_loss "CrossEntropyLoss",
+            bce_loss "BCELoss",
+            bce_with_logits_loss "BCEWithLogitsLoss",
+        });
+    };
 }
 
 mod bounds;
@@ -33,6 +62,7 @@ mod command_line;
 mod coverage;
 mod faults;
 mod forms;
+mod initialisation;
 mod kinks;
 mod large;
 mod malformed;
@@ -46,4 +76,9 @@ pub fn seed() -> u64 {
     let seed = std::env::var("LAYERPROOF_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     println!("seed {seed} (set LAYERPROOF_SEED to draw others)");
     seed
+}
+
+/// The layers that both crates have.
+pub fn layers_of_both() -> impl Iterator<Item = &'static str> {
+    conformance::LAYERS.iter().copied().filter(|layer| !optimized::STILL_TO_COME.contains(layer))
 }

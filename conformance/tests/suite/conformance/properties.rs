@@ -80,4 +80,9 @@ fn reference_f32(layer: &str) {
     check(layer, &Reference, DType::F32);
 }
 
-for_each_layer!(optimized_f32, optimized_f64, reference_f32);
+fn reference_f64(layer: &str) {
+    check(layer, &Reference, DType::F64);
+}
+
+for_each_layer_of_both!(optimized_f32, optimized_f64);
+for_each_layer!(reference_f32, reference_f64);

@@ -22,10 +22,13 @@ fn check_case(case: &Case, count: &mut Count) {
     let by = |implementation: &dyn Implementation| {
         gradients(case, implementation).unwrap_or_else(|error| panic!("{} is refused: {error}", case.name))
     };
-    let (ours, theirs) = (by(&Reference), by(&Optimized));
-    assert_eq!(ours.len(), theirs.len(), "{} {}", case.layer, case.name);
-    for ((coordinate, reference), (also, optimized)) in ours.into_iter().zip(theirs) {
-        assert_eq!(coordinate, also);
+    let ours = by(&Reference);
+    // Where optimized does not have the layer yet, the others bear witness without it.
+    let theirs = (!Optimized.still_to_come(&case.layer)).then(|| by(&Optimized));
+    assert!(theirs.as_ref().is_none_or(|theirs| theirs.len() == ours.len()), "{} {}", case.layer, case.name);
+    for (place, (coordinate, reference)) in ours.into_iter().enumerate() {
+        let optimized = theirs.as_ref().map(|theirs| &theirs[place]);
+        assert!(optimized.is_none_or(|(also, _)| *also == coordinate));
         let at = format!("{} {}, {coordinate:?}", case.layer, case.name);
         let dual = dual(case, &coordinate).unwrap();
         let finite = dual.derivative.is_finite() && dual.bound.is_finite() && reference.bound.is_finite();
@@ -46,11 +49,11 @@ fn check_case(case: &Case, count: &mut Count) {
         };
         // NaN is apart from everything.
         let agree = |a: &Testimony, b: &Testimony| (a.derivative - b.derivative).abs() <= a.bound + b.bound;
-        let witnesses =
-            [("reference", reference), ("optimized", optimized), ("dual", dual), ("differences", differences)];
+        let mut witnesses = vec![("reference", reference), ("dual", dual), ("differences", differences)];
+        witnesses.extend(optimized.map(|(_, optimized)| ("optimized", *optimized)));
         let odd: Vec<&str> = witnesses
             .iter()
-            .filter(|(_, one)| witnesses.iter().filter(|(_, other)| agree(one, other)).count() <= 2)
+            .filter(|(_, one)| 2 * witnesses.iter().filter(|(_, other)| agree(one, other)).count() <= witnesses.len())
             .map(|(name, _)| *name)
             .collect();
         let all_agree = witnesses.iter().all(|(_, a)| witnesses.iter().all(|(_, b)| agree(a, b)));
@@ -70,7 +73,7 @@ fn gradients_agree_with_calculus(layer: &str) {
     recorded.for_each(|case| check_case(case, &mut count));
     let strategy = generator(layer, DType::F64).expect("the layer has a generator");
     let mut runner = generators::runner(super::seed());
-    for _ in 0..40 {
+    for _ in 0..80 {
         let case = strategy.new_tree(&mut runner).unwrap().current();
         if is_tame(&case) {
             check_case(&case, &mut count);
@@ -78,19 +81,21 @@ fn gradients_agree_with_calculus(layer: &str) {
     }
     let Count { checked, kinks, skipped } = count;
     println!(
-        "{layer}: {checked} coordinates of both crates checked by dual numbers and differences, {kinks} at kinks, {skipped} skipped"
+        "{layer}: {checked} coordinates checked by dual numbers and differences, {kinks} at kinks, {skipped} skipped"
     );
     assert!(checked >= LEAST, "only {checked} coordinates");
     assert!(skipped as f64 <= SKIPPED * (checked + skipped) as f64, "{skipped} skipped, {checked} checked");
 }
 
-/// Few numbers, none of them infinite, NaN or extreme: calculus has nothing to say of those.
+/// Few numbers, none of them infinite, NaN or extreme: calculus has nothing to say of those. What gates are closed or opened by
+/// is moderate: e^x beyond the largest number has no derivative.
 fn is_tame(case: &Case) -> bool {
+    let most = if matches!(case.layer.as_str(), "RNN" | "GRU") { 8.0 } else { 1e15 };
     let numbers = case.tensors.values().filter_map(|tensor| match tensor {
         StateTensor::F64(tensor) => Some(tensor.as_slice()),
         _ => None,
     });
-    let tame = |x: &f64| *x == 0.0 || (1e-10..1e15).contains(&x.abs());
+    let tame = |x: &f64| *x == 0.0 || (1e-10..=most).contains(&x.abs());
     numbers.clone().flatten().all(tame) && numbers.map(<[f64]>::len).sum::<usize>() < 200
 }
 
