@@ -30,7 +30,7 @@ const LAYER: &str = "Embedding";
 ///
 /// It is the gradient by the weight as (3) has left it, as in PyTorch: nothing is differentiated through (3).
 ///
-/// Shapes: input [*], of `i32` or `i64`; output [*, D]; weight [V, D].
+/// Shapes: input `[*]`, of `i32` or `i64`; output [*, D]; weight [V, D].
 ///
 /// Source: [torch.nn.Embedding](https://docs.pytorch.org/docs/2.15/generated/torch.nn.Embedding.html).
 ///

@@ -39,11 +39,12 @@ pub(crate) fn affine<T: Real>(weight: &Tensor<T>, v: &[T], bias: Option<&Tensor<
     (0..weight.shape()[0]).map(row).collect()
 }
 
-/// One layer in one direction, over all steps of all sequences: what each step started from and kept, in the order of time.
+/// A step of one sequence in one layer and direction: its input, the hidden state before it, and what it kept.
 #[derive(Debug, Clone)]
-struct Trace<T, K> {
-    /// [step][sequence]: the input of the step, the hidden state before it, and what it kept.
-    steps: Vec<Vec<(Vec<T>, Vec<T>, K)>>,
+struct Moment<T, K> {
+    x: Vec<T>,
+    h: Vec<T>,
+    kept: K,
 }
 
 /// A whole forward: its outputs, and what backward needs.
@@ -51,7 +52,8 @@ struct Trace<T, K> {
 pub(crate) struct Run<T, K> {
     pub outputs: RecurrentOutput<T>,
     layout: SequenceLayout,
-    traces: Vec<Trace<T, K>>,
+    /// [layer and direction][step][sequence], the steps in the order of time.
+    moments: Vec<Vec<Vec<Moment<T, K>>>>,
     mask: Option<Tensor<T>>,
 }
 
@@ -92,7 +94,7 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
             .map(|t| (0..batch).map(|n| row(input, layout.row(t, n), self.input_size).to_vec()).collect())
             .collect();
         let mut h_n = Vec::new();
-        let mut traces = Vec::new();
+        let mut moments = Vec::new();
         for layer in 0..self.num_layers() {
             let mut above = vec![vec![Vec::with_capacity(width); batch]; length];
             for number in layer * self.directions..(layer + 1) * self.directions {
@@ -106,11 +108,11 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
                         let (next, kept) = self.cell.step(&self.parameters[number], x, h);
                         let before = std::mem::replace(h, next);
                         above[t][n].extend_from_slice(h);
-                        steps[t].push((x.clone(), before, kept));
+                        steps[t].push(Moment { x: x.clone(), h: before, kept });
                     }
                 }
                 h_n.extend(hidden.into_iter().flatten());
-                traces.push(Trace { steps });
+                moments.push(steps);
             }
             if let Some(mask) = mask.filter(|_| layer + 1 < self.num_layers()) {
                 for (t, step) in above.iter_mut().enumerate() {
@@ -129,7 +131,7 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
             }
         }
         let h_n = Tensor::from_vec(&layout.state_shape(self.parameters.len(), size), h_n)?;
-        Ok(Run { outputs: RecurrentOutput { output, h_n }, layout, traces, mask: mask.cloned() })
+        Ok(Run { outputs: RecurrentOutput { output, h_n }, layout, moments, mask: mask.cloned() })
     }
 
     /// Back through layers and steps, from the last to the first, with the parameters as they were in the pass.
@@ -167,7 +169,7 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
                         None => vec![T::zero(); size],
                     };
                     for t in self.order(number, length).into_iter().rev() {
-                        let (x, h, kept) = &run.traces[number].steps[t][n];
+                        let Moment { x, h, kept } = &run.moments[number][t][n];
                         let of_output = &above[t][n][direction * size..][..size];
                         dh.iter_mut().zip(of_output).for_each(|(dh, &g)| *dh = *dh + g);
                         let step = self.cell.step_back(kept, h, &dh);

@@ -15,7 +15,7 @@ recurrent_layer! {
     /// `dropout` and else by 1/(1 − `dropout`). The reverse direction goes from the last step to the first. Backward, with
     /// dh_t = ∂L/∂h_t from the output at t and from step t + 1:
     ///
-    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } [h_t > 0] \;(\text{relu}) \tag{2} $$
+    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } 1 \text{ where } h_t > 0 \;(\text{relu}) \tag{2} $$
     /// $$ dW_{ih} = \sum_t da_t\,x_t^\top, \quad dW_{hh} = \sum_t da_t\,h_{t-1}^\top, \quad db = \sum_t da_t \tag{3} $$
     /// $$ dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4} $$
     ///

@@ -7,6 +7,7 @@
 
 use conformance::{Case, Conclusion, Expect, Group, LAYERS, Limits, Mode, Selection, ours, replay};
 use arbitrary::{Arbitrary, Unstructured};
+use serde_json::json;
 
 /// Enough for any small problem, too little for a long one.
 const MEMORY: u64 = 1 << 20;
@@ -22,17 +23,30 @@ struct Input<'a> {
     tensors: Vec<(u8, u8, bool, Vec<u8>, u8)>,
 }
 
-const NAMES: [(Group, &str); 10] = [
+const NAMES: [(Group, &str); 23] = [
     (Group::In, "input"),
     (Group::In, "target"),
+    (Group::In, "hx"),
+    (Group::In, "dropout_mask"),
     (Group::State, "weight"),
+    (Group::State, "pos_weight"),
     (Group::State, "bias"),
     (Group::State, "running_mean"),
     (Group::State, "running_var"),
     (Group::State, "num_batches_tracked"),
+    (Group::State, "weight_ih_l0"),
+    (Group::State, "weight_hh_l0"),
+    (Group::State, "bias_ih_l0"),
+    (Group::State, "bias_hh_l0"),
+    (Group::State, "weight_ih_l0_reverse"),
+    (Group::State, "weight_hh_l1"),
     (Group::GradOut, "output"),
+    (Group::GradOut, "h_n"),
+    (Group::GradOut, "indices"),
     (Group::Out, "output"),
+    (Group::Out, "indices"),
     (Group::GradIn, "input"),
+    (Group::GradState, "weight"),
 ];
 
 const VALUES: [f64; 12] = [
@@ -45,14 +59,41 @@ fn options(input: &Input<'_>, layer: &str) -> serde_json::Map<String, serde_json
         return options;
     }
     let [a, b, c] = input.defaults;
+    let flag = |bit: u8| c & (1 << bit) != 0;
+    let choice = |choices: &[&'static str]| choices[usize::from(c) % choices.len()];
+    let reduction = choice(&["none", "mean", "sum"]);
     let options = match layer {
-        "Linear" => serde_json::json!({"in_features": a % 5, "out_features": b % 5, "bias": c % 2 == 0}),
-        "BatchNorm2d" => serde_json::json!({
-            "num_features": a % 4, "affine": b % 2 == 0, "bias": b % 3 == 0, "track_running_stats": c % 2 == 0,
+        "Linear" => json!({"in_features": a % 5, "out_features": b % 5, "bias": flag(0)}),
+        "BatchNorm2d" => json!({
+            "num_features": a % 4, "affine": b % 2 == 0, "bias": b % 3 == 0, "track_running_stats": flag(0),
             "momentum": if c % 3 == 0 { None } else { Some(f64::from(c) / 64.0) },
         }),
-        "MSELoss" => serde_json::json!({"reduction": (["none", "mean", "sum"][usize::from(a % 3)])}),
-        _ => serde_json::json!({}),
+        "Conv2d" => json!({
+            "in_channels": a % 4, "out_channels": b % 4, "kernel_size": [1 + a % 3, 1 + b % 2], "groups": 1 + a / 64 % 2,
+            "stride": [1 + a / 16 % 2, 1], "padding": [a / 32 % 2, b / 32 % 3], "dilation": [1, 1 + b / 16 % 2], "bias": flag(0),
+            "padding_mode": choice(&["zeros", "reflect", "replicate", "circular"]),
+        }),
+        "MaxPool2d" => json!({
+            "kernel_size": [a % 4, b % 4], "stride": [1 + a / 16 % 2, b / 16 % 3], "padding": [a / 32 % 2, b / 32 % 2],
+            "dilation": [1 + a / 64 % 2, 1], "ceil_mode": flag(0), "return_indices": flag(1),
+        }),
+        "LeakyReLU" => json!({"negative_slope": f64::from(a) / 64.0 - 1.0, "inplace": flag(0)}),
+        "ELU" => json!({"alpha": f64::from(a) / 64.0 - 1.0, "inplace": flag(0)}),
+        "Softmax" => json!({"dim": if flag(0) { None } else { Some(i64::from(a % 9) - 4) }}),
+        "RNN" | "GRU" => json!({
+            "input_size": a % 4, "hidden_size": b % 4, "num_layers": 1 + a / 128, "bias": flag(0), "batch_first": flag(1),
+            "bidirectional": flag(2), "dropout": f64::from(b / 64) / 3.0,
+        }),
+        "Embedding" => json!({
+            "num_embeddings": a % 5, "embedding_dim": b % 5, "scale_grad_by_freq": flag(0), "sparse": flag(1),
+            "_freeze": c == 0, "max_norm": if flag(2) { Some(f64::from(a) / 32.0) } else { None },
+            "norm_type": f64::from(b / 32) - 2.0, "padding_idx": if flag(3) { Some(i64::from(a / 16) - 4) } else { None },
+        }),
+        "CrossEntropyLoss" => json!({
+            "reduction": reduction, "label_smoothing": f64::from(a) / 200.0, "ignore_index": i64::from(b % 8) - 4,
+        }),
+        layer if layer.ends_with("Loss") => json!({"reduction": reduction}),
+        _ => json!({}),
     };
     options.as_object().cloned().unwrap_or_default()
 }

@@ -71,10 +71,9 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
             let case = generators::case("CrossEntropyLoss", Json::Object(options));
             let filled = generators::fill(case, dtype, kind, tensors);
             (filled, prop::collection::vec(class, number)).prop_map(move |(mut case, classes)| {
-                if !probabilities {
-                    if let Ok(classes) = Tensor::from_vec(&items, classes) {
-                        case.insert(Group::In, "target", classes);
-                    }
+                match Tensor::from_vec(&items, classes) {
+                    Ok(classes) if !probabilities => case.insert(Group::In, "target", classes),
+                    _ => {}
                 }
                 case
             })

@@ -216,7 +216,7 @@ impl Common<'_> {
         Ok(())
     }
 
-    pub fn from_state_dict<T: StateElement>(&self, state: &StateDict) -> Result<Vec<RecurrentParameters<T>>> {
+    pub fn parameters_of<T: StateElement>(&self, state: &StateDict) -> Result<Vec<RecurrentParameters<T>>> {
         self.check()?;
         let mut known = Vec::new();
         let mut parameters = Vec::new();
@@ -385,7 +385,7 @@ macro_rules! recurrent_options {
                 &self,
                 state: &crate::StateDict,
             ) -> crate::Result<Vec<crate::RecurrentParameters<T>>> {
-                self.common().from_state_dict(state)
+                self.common().parameters_of(state)
             }
 
             /// What PyTorch puts behind the names of the parameters of each layer and direction: `_l0`, `_l0_reverse`, `_l1`, …
