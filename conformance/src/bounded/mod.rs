@@ -13,7 +13,9 @@
 //!   Stability of Numerical Algorithms*, 2nd ed., §4.2. A sum of two terms is one rounding, e += (u + v)·(|a + b| + e).
 //! * A product: e = |a|e_b + |b|e_a + e_a·e_b + (u + v)(|ab| + …) + η. A quotient: e = (e_a + |q|e_b)/(|b| − e_b) + …,
 //!   infinite where b's bound reaches 0.
-//! * A function within k ulps: e = e_x·sup|f'| over [x − e_x, x + e_x] + 2k(u + v)(|f| + …) + η.
+//! * Signs that are certain stay so: numbers of one sign do not round to a sum of the other, nor do factors to a product of it.
+//!   So the root of a sum of squares is known even where the sum is lost below η.
+//! * A function within k ulps, each its own: e = e_x·sup|f'| over [x − e_x, x + e_x] + 2k(u + v)(|f| + …) + η.
 //! * What is exact costs nothing. A number that is a multiple of 2^g and less than 2^(g + digits) is a number of the type; so
 //!   a sum of multiples of 2^g whose Σ|terms| stays below that is exact in every order, and products likewise. The exact lane
 //!   — tolerance 0, at any size — is where this makes the bound 0.
@@ -21,7 +23,8 @@
 //!   rounds it has the infinity; one that fuses it into what follows, or carries it in a wider type, has the value. What
 //!   follows has to admit both, or else nothing is known (the bound is infinite). Only where the final result itself is
 //!   beyond the largest number is it ±inf for certain ([`Bounded::settled`]). Where partial sums may overflow to either
-//!   side, nothing is known. Infinities and NaN of the input propagate, and are known.
+//!   side, nothing is known. Infinities and NaN of the input propagate, and are known: NaN whatever it meets, an infinity as long
+//!   as the sign of what it is multiplied by is certain.
 //! * A comparison closer than its bounds answers [`Condition::Either`], and selection by it covers both branches.
 //!
 //! Beside the bound stands a *likely* bound: the same, but that sums of n ≥ 64 terms count 8·√n·u·Σ|terms|. Exceeding it is
