@@ -185,7 +185,8 @@ impl<T: Real> Conv2d<T> {
         let (x, w) = (pass.input.as_slice(), pass.weight.as_slice());
         let mut dx = vec![T::zero(); x.len()];
         let mut dw = vec![T::zero(); w.len()];
-        let mut db = vec![T::zero(); self.options.out_channels];
+        let outputs = [self.options.out_channels];
+        let mut db = self.options.bias.then(|| Tensor::full(&outputs, T::zero())).transpose()?;
         let grad_output = grad_output.reshape(&windows.batched(pass.output.shape()))?;
         let mut gradients = grad_output.as_slice().iter();
         Tensor::from_fn(grad_output.shape(), |index| {
@@ -197,13 +198,14 @@ impl<T: Real> Conv2d<T> {
                 let x = tap.input.map_or(T::zero(), |place| x[place]); // (2)
                 dw[tap.weight] = dw[tap.weight] + x * g; // (5)
             }
-            db[index[1]] = db[index[1]] + g; // (5)
+            if let Some(db) = &mut db {
+                db[[index[1]]] = db[[index[1]]] + g; // (5)
+            }
         })?;
-        let bias = self.options.bias.then(|| Tensor::from_vec(&[self.options.out_channels], db)).transpose()?;
         Ok(Conv2dGradients {
             input: Tensor::from_vec(pass.input.shape(), dx)?,
             weight: Tensor::from_vec(pass.weight.shape(), dw)?,
-            bias,
+            bias: db,
         })
     }
 }

@@ -88,7 +88,7 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
         mask: Option<&Tensor<T>>,
     ) -> Result<Run<T, C::Kept>> {
         let (size, width) = (self.hidden_size, self.directions * self.hidden_size);
-        let SequenceLayout { length, batch, .. } = layout;
+        let (length, batch) = steps_of(&layout);
         // [step][sequence][feature], what the layer below gives.
         let mut below: Vec<Vec<Vec<T>>> = (0..length)
             .map(|t| (0..batch).map(|n| row(input, layout.row(t, n), self.input_size).to_vec()).collect())
@@ -142,7 +142,7 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
         grad_h_n: Option<&Tensor<T>>,
     ) -> Result<StackGradients<T>> {
         let (size, width) = (self.hidden_size, self.directions * self.hidden_size);
-        let SequenceLayout { length, batch, .. } = run.layout;
+        let (length, batch) = steps_of(&run.layout);
         let mut gradients = self.parameters.iter().map(zeros_like).collect::<Result<Vec<_>>>()?;
         let mut dhx = Tensor::full(run.outputs.h_n.shape(), T::zero())?;
         let mut above: Vec<Vec<Vec<T>>> = (0..length)
@@ -194,6 +194,11 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
         }
         Ok((dx, dhx, gradients))
     }
+}
+
+/// L and N; no step at all where there is no sequence, however long it would be.
+fn steps_of(layout: &SequenceLayout) -> (usize, usize) {
+    (if layout.batch == 0 { 0 } else { layout.length }, layout.batch)
 }
 
 /// Row by row of `size` elements.

@@ -162,7 +162,9 @@ impl Common<'_> {
     fn check_storage<T>(&self) -> Result<()> {
         let product =
             |shape: &[usize]| shape.iter().fold(1_u128, |product, &size| product.saturating_mul(size as u128));
-        let of = |number: usize| -> Result<u128> { Ok(self.shapes(number)?.iter().map(|shape| product(shape)).sum()) };
+        let of = |number: usize| -> Result<u128> {
+            Ok(self.shapes(number)?.iter().map(|shape| product(shape)).fold(0, u128::saturating_add))
+        };
         let directions = self.directions() as u128;
         let above = of(self.directions())?.saturating_mul(directions).saturating_mul(self.num_layers as u128 - 1);
         let numbers = of(0)?.saturating_mul(directions).saturating_add(above);

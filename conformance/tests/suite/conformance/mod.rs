@@ -58,6 +58,7 @@ macro_rules! for_each_layer {
 }
 
 mod bounds;
+mod calls;
 mod command_line;
 mod coverage;
 mod faults;
