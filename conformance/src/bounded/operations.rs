@@ -290,13 +290,16 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         let closed = self.closed();
         (if closed.value < 0.0 { -closed } else { closed }).one_sided([1.0, 0.0])
     }
+    /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, one of them is
+    /// written down wrong: then the first stands alone, lest the distance between them excuse it.
     fn or_written(self, other: impl FnOnce() -> Self) -> Self {
         if !declaration().other_forms {
             return self;
         }
         let (a, b) = (self.closed(), other().closed());
         let alike = a.value == b.value || a.value.is_nan() && b.value.is_nan();
-        if alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
+        let at_odds = (a.value - b.value).abs() > a.bound + b.bound;
+        if at_odds || alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
     }
 
     fn less(self, other: Self) -> Condition {
