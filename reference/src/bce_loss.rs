@@ -80,6 +80,16 @@ impl<T: Real> BCELoss<T> {
         Self::with_weight(options, given("weight")?)
     }
 
+    /// The weights under PyTorch's names, as far as there are any.
+    pub fn state_dict(&self) -> StateDict
+    where
+        T: StateElement,
+    {
+        let mut state = StateDict::new();
+        self.weight.iter().for_each(|weight| state.insert("weight", T::wrap(weight.clone())));
+        state
+    }
+
     /// The options that the loss was built with.
     pub fn options(&self) -> &BCELossOptions {
         &self.options
@@ -147,7 +157,7 @@ impl<T: Real> BCELoss<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape.
     pub fn backward(&self, pass: &BCELossPass<T>, grad_output: &Tensor<T>) -> Result<BCELossGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(pass.input.shape(), pass.target.shape()))?;
         let BCELossPass { input, target, .. } = pass;
         let least = T::from_f64(f64::from(1e-12_f32));
         let factor = |k: &[usize]| {

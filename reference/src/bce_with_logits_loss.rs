@@ -20,7 +20,8 @@ const LAYER: &str = "BCEWithLogitsLoss";
 ///    \frac{\partial L}{\partial t} = \kappa\,w\,\bigl[p\,s(-x) - s(x)\bigr] \tag{3} $$
 ///
 /// where κ is `grad_output`, or `grad_output`/n for the mean; without p, ∂L/∂t is −κ·w·x. PyTorch writes (1) as
-/// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit. The mean of no elements
+/// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit, and makes NaN of some
+/// losses of the logit −∞ that are infinite here. The mean of no elements
 /// is NaN.
 ///
 /// Shapes: input and target equal; the weights broadcast to them; output [] or, for `Reduction::None`, the input's shape.
@@ -85,6 +86,17 @@ impl<T: Real> BCEWithLogitsLoss<T> {
         state.check_names(LAYER, &["weight", "pos_weight"])?;
         let given = |name| state.tensor_if(state.get(name).is_some(), LAYER, name);
         Self::with_weights(options, given("weight")?, given("pos_weight")?)
+    }
+
+    /// The weights under PyTorch's names, as far as there are any.
+    pub fn state_dict(&self) -> StateDict
+    where
+        T: StateElement,
+    {
+        let mut state = StateDict::new();
+        self.weight.iter().for_each(|weight| state.insert("weight", T::wrap(weight.clone())));
+        self.pos_weight.iter().for_each(|weight| state.insert("pos_weight", T::wrap(weight.clone())));
+        state
     }
 
     /// The options that the loss was built with.
@@ -161,7 +173,7 @@ impl<T: Real> BCEWithLogitsLoss<T> {
         pass: &BCEWithLogitsLossPass<T>,
         grad_output: &Tensor<T>,
     ) -> Result<BCEWithLogitsLossGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(pass.input.shape(), pass.target.shape()))?;
         let BCEWithLogitsLossPass { input, target, .. } = pass;
         let factor = |k: &[usize]| {
             let g = at(grad_output, k);

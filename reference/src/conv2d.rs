@@ -3,8 +3,8 @@
 use crate::{Real, check_grad_output};
 use rand::Rng;
 use vocabulary::{
-    Conv2dGradients, Conv2dOptions, Error, Gradients, Layer, PaddingMode, Result, Saved, StateDict, StateElement,
-    Tensor, init,
+    Conv2dGradients, Conv2dOptions, Error, Gradients, Layer, Padding, PaddingMode, Result, Saved, StateDict,
+    StateElement, Tensor, init,
 };
 
 const LAYER: &str = "Conv2d";
@@ -177,7 +177,8 @@ impl<T: Real> Conv2d<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape.
     pub fn backward(&self, pass: &Conv2dPass<T>, grad_output: &Tensor<T>) -> Result<Conv2dGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        let shape = self.output_shape(pass.input.shape());
+        check_grad_output(LAYER, grad_output, shape.clone())?;
         if pass.weight.shape() != self.options.weight_shape() {
             return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
         }
@@ -187,7 +188,7 @@ impl<T: Real> Conv2d<T> {
         let mut dw = vec![T::zero(); w.len()];
         let outputs = [self.options.out_channels];
         let mut db = self.options.bias.then(|| Tensor::full(&outputs, T::zero())).transpose()?;
-        let grad_output = grad_output.reshape(&windows.batched(pass.output.shape()))?;
+        let grad_output = grad_output.reshape(&windows.batched(&shape?))?;
         let mut gradients = grad_output.as_slice().iter();
         Tensor::from_fn(grad_output.shape(), |index| {
             let Some(&g) = gradients.next() else { return };
@@ -238,6 +239,19 @@ impl Axis {
     }
 }
 
+/// How much is padded at the start and at the end of an axis; cropped, where it is negative. "same" makes up for what the kernel
+/// reaches, d·(k − 1), the odd one at the end.
+fn padding(options: &Conv2dOptions, axis: usize) -> (i64, i64) {
+    match options.padding {
+        Padding::Explicit(axes) => (axes[axis], axes[axis]),
+        Padding::Valid => (0, 0),
+        Padding::Same => {
+            let reach = options.dilation.axes()[axis] as i64 * (options.kernel_size.axes()[axis] as i64 - 1);
+            (reach / 2, reach - reach / 2)
+        }
+    }
+}
+
 /// What a window reads at one tap.
 struct Tap {
     input: Option<usize>,
@@ -257,7 +271,7 @@ impl Windows {
     fn of(options: &Conv2dOptions, input: &[usize]) -> Self {
         let image = &input[input.len() - 2..];
         let axis = |axis: usize| {
-            let (start, end) = options.paddings()[axis];
+            let (start, end) = padding(options, axis);
             let (size, kernel) = (image[axis], options.kernel_size.axes()[axis]);
             let (stride, dilation) = (options.stride.axes()[axis], options.dilation.axes()[axis]);
             let padded = size as i128 + i128::from(start) + i128::from(end);

@@ -95,6 +95,16 @@ impl<T: Real> CrossEntropyLoss<T> {
         Self::with_weight(options, state.tensor_if(state.get("weight").is_some(), LAYER, "weight")?)
     }
 
+    /// The weight under PyTorch's name, where there is one.
+    pub fn state_dict(&self) -> StateDict
+    where
+        T: StateElement,
+    {
+        let mut state = StateDict::new();
+        self.weight.iter().for_each(|weight| state.insert("weight", T::wrap(weight.clone())));
+        state
+    }
+
     /// The options that the loss was built with.
     pub fn options(&self) -> &CrossEntropyLossOptions {
         &self.options
@@ -108,20 +118,27 @@ impl<T: Real> CrossEntropyLoss<T> {
     /// The output's shape: [], or the input's without its classes for `Reduction::None`.
     ///
     /// # Errors
-    /// Where the input has no classes.
-    pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+    /// Where the input has no classes, or the target's shape is neither the input's nor what remains without its classes.
+    pub fn output_shape(&self, input_shape: &[usize], target_shape: &[usize]) -> Result<Vec<usize>> {
         let mut items = input_shape.to_vec();
         if items.is_empty() {
             return Err(Error::shape(LAYER, "input", input_shape, "[C], [N, C] or [N, C, …]"));
         }
         items.remove(usize::from(items.len() > 1));
+        // The class of a single item may stand in a vector.
+        let fits = target_shape == input_shape || target_shape == items || items.is_empty() && target_shape == [1];
+        if !fits {
+            let expected = format!("{items:?} of classes, or {input_shape:?} of probabilities");
+            return Err(Error::shape(LAYER, "target", target_shape, expected));
+        }
         Ok(if self.options.effective_reduction() == Reduction::None { items } else { Vec::new() })
     }
 
     /// Equations (1) to (4).
     ///
     /// # Errors
-    /// Where shapes do not fit each other, or a class is none.
+    /// Where shapes do not fit each other, a class is none, `label_smoothing` is above 1, or `ignore_index` is not negative beside
+    /// probabilities.
     pub fn forward(&self, input: &Tensor<T>, target: impl Into<CrossEntropyTarget<T>>) -> Result<Tensor<T>> {
         self.losses(input, &target.into())
     }
@@ -138,9 +155,11 @@ impl<T: Real> CrossEntropyLoss<T> {
             match target {
                 CrossEntropyTarget::Classes(classes) => {
                     let class = self.class(classes.as_slice()[item]);
-                    let all = || -T::sum(s.iter().enumerate().map(|(c, &s)| self.w(c) * s));
                     hits.push(class.map_or(T::zero(), |y| -(self.w(y) * s[y])));
-                    spreads.push(if class.is_some() { all() } else { T::zero() });
+                    if self.options.smoothing().is_some() {
+                        let all = || -T::sum(s.iter().enumerate().map(|(c, &s)| self.w(c) * s));
+                        spreads.push(class.map_or(T::zero(), |_| all()));
+                    }
                 }
                 CrossEntropyTarget::Probabilities(t) => {
                     let terms = s.iter().zip(line.read(t)).enumerate();
@@ -172,7 +191,10 @@ impl<T: Real> CrossEntropyLoss<T> {
         let spreads_over_nothing = classes && items.classes == 0 && self.options.smoothing().is_some();
         let nan = || Tensor::scalar(T::from_f64(f64::NAN));
         match self.options.effective_reduction() {
-            Reduction::None => Tensor::full(&items.shape, T::zero()).map_err(|error| error.of(LAYER, "output")),
+            Reduction::None => {
+                let loss = T::from_f64(if spreads_over_nothing { f64::NAN } else { 0.0 });
+                Tensor::full(&items.shape, loss).map_err(|error| error.of(LAYER, "output"))
+            }
             Reduction::Sum if !spreads_over_nothing => Ok(Tensor::scalar(T::zero())),
             Reduction::Sum | Reduction::Mean => Ok(nan()),
         }
@@ -200,8 +222,8 @@ impl<T: Real> CrossEntropyLoss<T> {
         pass: &CrossEntropyLossPass<T>,
         grad_output: &Tensor<T>,
     ) -> Result<CrossEntropyLossGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
         let CrossEntropyLossPass { input, target, .. } = pass;
+        check_grad_output(LAYER, grad_output, self.output_shape(input.shape(), target.shape()))?;
         let items = self.items(input.shape(), target)?;
         if matches!(target, CrossEntropyTarget::Classes(classes) if classes.shape() != items.shape) {
             let expected = format!("{:?} (backward)", items.shape);
@@ -217,7 +239,7 @@ impl<T: Real> CrossEntropyLoss<T> {
             Reduction::Sum => Some(grad_output.as_slice()[0]),
             Reduction::Mean => Some(grad_output.as_slice()[0] / self.divisor(&items, target)),
         };
-        for (item, line) in items.lines().enumerate().filter(|_| !input.is_empty()) {
+        for (item, line) in items.lines().enumerate() {
             let s = log_softmax(line, input);
             let kappa = joined.unwrap_or_else(|| grad_output.as_slice()[item]);
             let coefficients: Vec<T> = match target {

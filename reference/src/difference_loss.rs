@@ -3,7 +3,7 @@
 use crate::Real;
 use vocabulary::{Reduction, Tensor};
 
-/// Joins the terms of a loss: equation (2) of every loss without weights.
+/// Joins the terms of a loss: equation (2) of every loss but CrossEntropyLoss.
 pub(crate) fn reduced<T: Real>(reduction: Reduction, terms: Tensor<T>) -> Tensor<T> {
     let sum = || T::sum(terms.as_slice().iter().copied());
     match reduction {
@@ -91,7 +91,8 @@ macro_rules! difference_loss {
             /// # Errors
             /// Where `grad_output` does not have the output's shape.
             pub fn backward<T: Real>(&self, pass: &$pass<T>, grad_output: &Tensor<T>) -> Result<$gradients<T>> {
-                check_grad_output(stringify!($loss), grad_output, &pass.output)?;
+                let output_shape = self.output_shape(pass.input.shape(), pass.target.shape());
+                check_grad_output(stringify!($loss), grad_output, output_shape)?;
                 let $pass { input, target, .. } = pass;
                 let shape = broadcast_shape(stringify!($loss), "target", input.shape(), target.shape())?;
                 let scale = match self.options.effective_reduction() {

@@ -83,7 +83,7 @@ macro_rules! elementwise_layer {
                 pass: &$pass<T>,
                 grad_output: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<vocabulary::$gradients<T>> {
-                crate::check_grad_output(stringify!($layer), grad_output, &pass.output)?;
+                crate::check_grad_output(stringify!($layer), grad_output, self.output_shape(pass.input.shape()))?;
                 $({
                     let $check_options = &self.options;
                     $check_backward?;

@@ -4,7 +4,8 @@ use crate::{Condition, Real, check_grad_output};
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::{
-    EmbeddingGradient, EmbeddingGradients, EmbeddingOptions, Integer, Result, StateDict, StateElement, Tensor, init,
+    EmbeddingGradient, EmbeddingGradients, EmbeddingOptions, Error, Integer, Result, StateDict, StateElement, Tensor,
+    init,
 };
 
 const LAYER: &str = "Embedding";
@@ -18,9 +19,11 @@ const LAYER: &str = "Embedding";
 /// With `max_norm` M, each row that is looked up and whose p-norm (p = `norm_type`) exceeds M is first scaled down:
 ///
 /// $$ \lVert w_k \rVert = \Bigl(\sum_d |w_{kd}|^p\Bigr)^{1/p}, \qquad \max_d |w_{kd}| \;(p = \infty), \qquad
+///    \min_d |w_{kd}| \;(p = -\infty), \qquad
 ///    \#\{w_{kd} \ne 0\} \;(p = 0) \tag{2} $$
 /// $$ w_k \leftarrow \frac{M}{\lVert w_k \rVert + 10^{-7}}\,w_k \tag{3} $$
 ///
+/// where the norm of a row of one number is its magnitude for every p but 0, even NaN, as in PyTorch.
 /// [`Embedding::forward_pass`] keeps what (3) gives in the layer's weight, as PyTorch does; [`Embedding::forward`] does not.
 /// The weight's gradient adds up the gradients of a row's copies, over c_k, the number of its copies, where
 /// `scale_grad_by_freq` is set, and is 0 for the row `padding_idx`:
@@ -36,14 +39,14 @@ const LAYER: &str = "Embedding";
 ///
 /// ```
 /// use rand::{SeedableRng, rngs::SmallRng};
-/// use reference::{Embedding, EmbeddingGradient, EmbeddingOptions, Tensor};
+/// use reference::{Embedding, EmbeddingOptions, Tensor};
 /// let mut embedding = Embedding::<f32>::init(EmbeddingOptions::new(10, 3), &mut SmallRng::seed_from_u64(0))?;
 /// let input = Tensor::from_vec(&[2, 4], vec![1_i64, 2, 4, 5, 4, 3, 2, 9])?;
 /// let pass = embedding.forward_pass(&input)?;
 /// assert_eq!(pass.output.shape(), [2, 4, 3]);
 /// assert_eq!(pass.output[[1, 3, 0]], embedding.weight()[[9, 0]]);
 /// let gradients = embedding.backward(&pass, &Tensor::full(&[2, 4, 3], 1.0)?)?;
-/// let Some(EmbeddingGradient::Dense(gradient)) = gradients.weight else { panic!("neither sparse nor frozen") };
+/// let gradient = gradients.weight.expect("the weight is not frozen").to_dense(10)?;
 /// assert_eq!((gradient[[0, 0]], gradient[[1, 0]], gradient[[4, 0]]), (0.0, 1.0, 2.0));
 /// # Ok::<(), reference::Error>(())
 /// ```
@@ -58,6 +61,7 @@ pub struct Embedding<T> {
 pub struct EmbeddingPass<T> {
     /// [*, embedding_dim].
     pub output: Tensor<T>,
+    input_shape: Vec<usize>,
     rows: Vec<usize>,
 }
 
@@ -117,9 +121,14 @@ impl<T: Real> Embedding<T> {
         &self.weight
     }
 
-    /// The weight's elements, for updating.
-    pub fn weight_mut(&mut self) -> &mut [T] {
-        self.weight.as_mut_slice()
+    /// Shows the parameter with its name, as the layers that implement [`vocabulary::Layer`] do; indices are no input of theirs.
+    pub fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &Tensor<T>)) {
+        visit("weight", &self.weight);
+    }
+
+    /// Lends the parameter's elements for updating, with its name.
+    pub fn visit_parameters_mut(&mut self, visit: &mut dyn FnMut(&str, &mut [T])) {
+        visit("weight", self.weight.as_mut_slice());
     }
 
     /// The output's shape: the input's, and `embedding_dim`.
@@ -133,7 +142,7 @@ impl<T: Real> Embedding<T> {
     /// Equations (1) to (3); leaves the layer's weight as it is.
     ///
     /// # Errors
-    /// Where an index has no row.
+    /// Where an index has no row, or rows without elements have no norm of that type.
     pub fn forward(&self, input: &Tensor<impl Integer>) -> Result<Tensor<T>> {
         let rows = self.options.rows(input.as_slice())?;
         self.look_up(&self.renormalised(&rows), input.shape(), &rows)
@@ -142,11 +151,12 @@ impl<T: Real> Embedding<T> {
     /// Equations (1) to (3), and what backward needs.
     ///
     /// # Errors
-    /// Where an index has no row.
+    /// Where an index has no row, or rows without elements have no norm of that type.
     pub fn forward_pass(&mut self, input: &Tensor<impl Integer>) -> Result<EmbeddingPass<T>> {
         let rows = self.options.rows(input.as_slice())?;
         self.weight = self.renormalised(&rows);
-        Ok(EmbeddingPass { output: self.look_up(&self.weight, input.shape(), &rows)?, rows })
+        let output = self.look_up(&self.weight, input.shape(), &rows)?;
+        Ok(EmbeddingPass { output, input_shape: input.shape().to_vec(), rows })
     }
 
     fn look_up(&self, weight: &Tensor<T>, input_shape: &[usize], rows: &[usize]) -> Result<Tensor<T>> {
@@ -183,8 +193,12 @@ impl<T: Real> Embedding<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape, or the options do not admit a sparse gradient.
     pub fn backward(&self, pass: &EmbeddingPass<T>, grad_output: &Tensor<T>) -> Result<EmbeddingGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
-        self.options.check_backward(pass.output.rank() - 1)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(&pass.input_shape))?;
+        self.options.check_backward(pass.input_shape.len())?;
+        if let Some(row) = pass.rows.iter().find(|&&row| row >= self.options.num_embeddings) {
+            let expected = format!("a pass of a layer of {} rows", self.options.num_embeddings);
+            return Err(Error::new(LAYER, "pass", format_args!("looked up row {row}"), expected));
+        }
         if self.options.freeze {
             return Ok(EmbeddingGradients { weight: None });
         }

@@ -28,7 +28,9 @@ recurrent_layer! {
     /// $$ d(W_i x + b_i) = (da_r, da_z, da_n), \qquad d(W_h h + b_h) = (da_r, da_z, r \odot da_n) \tag{8} $$
     /// $$ dh = z \odot dh' + W_h^\top\,d(W_h h + b_h), \qquad dx = W_i^\top\,d(W_i x + b_i) \tag{9} $$
     ///
-    /// and each weight's gradient is the sum over the steps of (8) times xᵀ or hᵀ, each bias's that of (8).
+    /// and each weight's gradient is the sum over the steps of (8) times xᵀ or hᵀ, each bias's that of (8): the products with
+    /// weights and inputs are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. PyTorch writes (4) as
+    /// (h − n) ⊙ z + n, and dn of (5) as dh' − dh' ⊙ z, which makes NaN of an infinite dh'.
     ///
     /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or
     /// [D·num_layers, N, H]; output as the input, with D·H features. The parameters are those of

@@ -14,8 +14,8 @@ difference_loss! {
     ///    \frac{\partial}{\partial t_k} = -\frac{\partial}{\partial x_k}, \qquad
     ///    c = \tfrac{1}{n} \;(\text{mean}) \text{ or } 1 \tag{3} $$
     ///
-    /// and the gradient of an element that was broadcast is the sum over its copies. Where x = t the derivative is 0, and so it is,
-    /// as in PyTorch, where x − t is NaN. The mean of no elements is NaN.
+    /// and the gradient of an element that was broadcast is the sum over its copies. Where x = t the sign is 0, and so it is, as in
+    /// PyTorch, where x − t is NaN: the gradient is then 0·c·g. The mean of no elements is NaN.
     ///
     /// Shapes: input and target broadcastable against each other, aligned at their last dimensions; output [] or, for
     /// `Reduction::None`, the broadcast shape.

@@ -66,11 +66,13 @@ pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 pub use vocabulary::*;
 
-/// Refuses a `grad_output` that does not have the output's shape.
-fn check_grad_output<T>(layer: &str, grad_output: &Tensor<T>, output: &Tensor<T>) -> Result<()> {
-    if grad_output.shape() == output.shape() {
+/// Refuses a `grad_output` that does not have the output's shape, which the layer works out anew: what a pass shows, its owner may
+/// change, and it may be another layer's.
+fn check_grad_output<T>(layer: &str, grad_output: &Tensor<T>, output_shape: Result<Vec<usize>>) -> Result<()> {
+    let output_shape = output_shape.map_err(|error| error.of(layer, "pass"))?;
+    if grad_output.shape() == output_shape {
         return Ok(());
     }
-    let expected = format!("{:?}, the output's", output.shape());
+    let expected = format!("{output_shape:?}, the output's");
     Err(Error::shape(layer, "grad_output", grad_output.shape(), expected))
 }

@@ -157,7 +157,7 @@ impl<T: Real> Linear<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape.
     pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(pass.input.shape()))?;
         let (i, o) = (self.options.in_features, self.options.out_features);
         if pass.weight.shape() != self.options.weight_shape() {
             return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));

@@ -28,7 +28,7 @@ impl Lines {
     /// Line by line; none where there are no elements.
     pub fn iter(self) -> impl Iterator<Item = Line> {
         let Self { outer, length, inner } = self;
-        let outer = if length == 0 { 0 } else { outer };
+        let outer = if length == 0 || inner == 0 { 0 } else { outer };
         (0..outer)
             .flat_map(move |o| (0..inner).map(move |i| Line { start: o * length * inner + i, length, step: inner }))
     }

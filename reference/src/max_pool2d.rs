@@ -2,7 +2,7 @@
 
 use crate::elementwise::layer_without_parameters;
 use crate::{Condition, Real, check_grad_output};
-use vocabulary::{MaxPool2dGradients, MaxPool2dOptions, Pair, Result, Tensor};
+use vocabulary::{Error, MaxPool2dGradients, MaxPool2dOptions, Pair, Result, Tensor};
 
 const LAYER: &str = "MaxPool2d";
 
@@ -58,7 +58,7 @@ impl MaxPool2d {
     /// A layer with the given options.
     ///
     /// # Errors
-    /// Where a size is 0, or the padding is more than half the window.
+    /// Where a size is 0 or has more than 31 bits, or the padding is more than half the window.
     pub fn new(options: MaxPool2dOptions) -> Result<Self> {
         options.check()?;
         Ok(Self { options })
@@ -159,7 +159,11 @@ impl MaxPool2d {
     /// # Errors
     /// Where `grad_output` does not have the output's shape.
     pub fn backward<T: Real>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<MaxPool2dGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(&pass.input_shape))?;
+        if pass.places.shape() != grad_output.shape() {
+            let expected = format!("{:?}, a pass of a layer of these sizes", grad_output.shape());
+            return Err(Error::shape(LAYER, "pass", pass.places.shape(), expected));
+        }
         let mut dx = Tensor::full(&pass.input_shape, T::zero())?;
         let [.., height, width] = *pass.input_shape else { unreachable!("the input's shape was checked") };
         let planes = Planes { area: height * width };

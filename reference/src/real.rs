@@ -145,6 +145,9 @@ macro_rules! float {
             fn tanh(self) -> Self {
                 $type::tanh(self)
             }
+            fn abs(self) -> Self {
+                $type::abs(self)
+            }
             fn sqrt(self) -> Self {
                 $type::sqrt(self)
             }

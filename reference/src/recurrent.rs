@@ -1,7 +1,16 @@
 //! What RNN and GRU have in common: sequences, layers, directions and dropout. Each layer's own file holds what a step computes.
+//!
+//! With a = W_i·x + b_i and b = W_h·h + b_h, of whose gradients da and db the cell tells, every step adds
+//!
+//! $$ dW_i \mathrel{+}= da\,x^\top, \quad dW_h \mathrel{+}= db\,h^\top, \quad db_i \mathrel{+}= da, \quad db_h \mathrel{+}= db \tag{A} $$
+//! $$ dx = W_i^\top\,da, \qquad dh = W_h^\top\,db + \text{what does not go through } W_h \tag{B} $$
+//!
+//! and between layers, in training, with the mask m of dropout,
+//!
+//! $$ x = m \odot y, \qquad dy = m \odot dx \tag{C} $$
 
 use crate::Real;
-use vocabulary::{RecurrentOutput, RecurrentParameters, Result, SequenceLayout, Tensor};
+use vocabulary::{Error, RecurrentOutput, RecurrentParameters, Result, SequenceLayout, Tensor};
 
 /// What one step computes, and keeps for its backward.
 pub(crate) trait Cell<T: Real> {
@@ -91,12 +100,12 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
         let (length, batch) = steps_of(&layout);
         // [step][sequence][feature], what the layer below gives.
         let mut below: Vec<Vec<Vec<T>>> = (0..length)
-            .map(|t| (0..batch).map(|n| row(input, layout.row(t, n), self.input_size).to_vec()).collect())
+            .map(|t| (0..batch).map(|n| row(input, place(&layout, t, n), self.input_size).to_vec()).collect())
             .collect();
         let mut h_n = Vec::new();
         let mut moments = Vec::new();
         for layer in 0..self.num_layers() {
-            let mut above = vec![vec![Vec::with_capacity(width); batch]; length];
+            let mut above = vec![vec![Vec::new(); batch]; length];
             for number in layer * self.directions..(layer + 1) * self.directions {
                 let mut hidden: Vec<Vec<T>> = (0..batch)
                     .map(|n| hx.map_or_else(|| vec![T::zero(); size], |hx| row(hx, number * batch + n, size).to_vec()))
@@ -118,19 +127,19 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
                 for (t, step) in above.iter_mut().enumerate() {
                     for (n, output) in step.iter_mut().enumerate() {
                         let keep = row(mask, (layer * length + t) * batch + n, width);
-                        output.iter_mut().zip(keep).for_each(|(y, &keep)| *y = *y * keep);
+                        output.iter_mut().zip(keep).for_each(|(y, &keep)| *y = *y * keep); // (C)
                     }
                 }
             }
             below = above;
         }
-        let mut output = Tensor::full(&layout.sequence_shape(width), T::zero())?;
+        let mut output = Tensor::full(&sequence_shape(&layout, width), T::zero())?;
         for (t, step) in below.iter().enumerate() {
             for (n, y) in step.iter().enumerate() {
-                row_mut(&mut output, layout.row(t, n), width).copy_from_slice(y);
+                row_mut(&mut output, place(&layout, t, n), width).copy_from_slice(y);
             }
         }
-        let h_n = Tensor::from_vec(&layout.state_shape(self.parameters.len(), size), h_n)?;
+        let h_n = Tensor::from_vec(&state_shape(&layout, self.parameters.len(), size), h_n)?;
         Ok(Run { outputs: RecurrentOutput { output, h_n }, layout, moments, mask: mask.cloned() })
     }
 
@@ -146,14 +155,14 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
         let mut gradients = self.parameters.iter().map(zeros_like).collect::<Result<Vec<_>>>()?;
         let mut dhx = Tensor::full(run.outputs.h_n.shape(), T::zero())?;
         let mut above: Vec<Vec<Vec<T>>> = (0..length)
-            .map(|t| (0..batch).map(|n| row(grad_output, run.layout.row(t, n), width).to_vec()).collect())
+            .map(|t| (0..batch).map(|n| row(grad_output, place(&run.layout, t, n), width).to_vec()).collect())
             .collect();
         for layer in (0..self.num_layers()).rev() {
             if let Some(mask) = run.mask.as_ref().filter(|_| layer + 1 < self.num_layers()) {
                 for (t, step) in above.iter_mut().enumerate() {
                     for (n, gradient) in step.iter_mut().enumerate() {
                         let keep = row(mask, (layer * length + t) * batch + n, width);
-                        gradient.iter_mut().zip(keep).for_each(|(g, &keep)| *g = *g * keep);
+                        gradient.iter_mut().zip(keep).for_each(|(g, &keep)| *g = *g * keep); // (C)
                     }
                 }
             }
@@ -173,26 +182,59 @@ impl<T: Real, C: Cell<T>> Stack<'_, T, C> {
                         let of_output = &above[t][n][direction * size..][..size];
                         dh.iter_mut().zip(of_output).for_each(|(dh, &g)| *dh = *dh + g);
                         let step = self.cell.step_back(kept, h, &dh);
-                        add_products(&mut sums.weight_ih, &step.input_sums, x);
-                        add_products(&mut sums.weight_hh, &step.hidden_sums, h);
-                        add_all(sums.bias_ih.as_mut(), &step.input_sums);
-                        add_all(sums.bias_hh.as_mut(), &step.hidden_sums);
-                        add_transposed(&mut below[t][n], &parameters.weight_ih, &step.input_sums);
+                        add_products(&mut sums.weight_ih, &step.input_sums, x); // (A)
+                        add_products(&mut sums.weight_hh, &step.hidden_sums, h); // (A)
+                        add_all(sums.bias_ih.as_mut(), &step.input_sums); // (A)
+                        add_all(sums.bias_hh.as_mut(), &step.hidden_sums); // (A)
+                        add_transposed(&mut below[t][n], &parameters.weight_ih, &step.input_sums); // (B)
                         dh = step.hidden;
-                        add_transposed(&mut dh, &parameters.weight_hh, &step.hidden_sums);
+                        add_transposed(&mut dh, &parameters.weight_hh, &step.hidden_sums); // (B)
                     }
                     row_mut(&mut dhx, last, size).copy_from_slice(&dh);
                 }
             }
             above = below;
         }
-        let mut dx = Tensor::full(&run.layout.sequence_shape(self.input_size), T::zero())?;
+        let mut dx = Tensor::full(&sequence_shape(&run.layout, self.input_size), T::zero())?;
         for (t, step) in above.iter().enumerate() {
             for (n, gradient) in step.iter().enumerate() {
-                row_mut(&mut dx, run.layout.row(t, n), self.input_size).copy_from_slice(gradient);
+                row_mut(&mut dx, place(&run.layout, t, n), self.input_size).copy_from_slice(gradient);
             }
         }
         Ok((dx, dhx, gradients))
+    }
+}
+
+/// The shape of an input or output of so many features.
+pub(crate) fn sequence_shape(layout: &SequenceLayout, features: usize) -> Vec<usize> {
+    match (layout.batched, layout.batch_first) {
+        (false, _) => vec![layout.length, features],
+        (true, false) => vec![layout.length, layout.batch, features],
+        (true, true) => vec![layout.batch, layout.length, features],
+    }
+}
+
+/// The shape of initial or last hidden states.
+fn state_shape(layout: &SequenceLayout, states: usize, hidden_size: usize) -> Vec<usize> {
+    if layout.batched { vec![states, layout.batch, hidden_size] } else { vec![states, hidden_size] }
+}
+
+/// Which row of the caller's tensor step t of sequence n is.
+fn place(layout: &SequenceLayout, t: usize, n: usize) -> usize {
+    if layout.batched && layout.batch_first { n * layout.length + t } else { t * layout.batch + n }
+}
+
+/// Refuses steps for which memory cannot be had, before any is taken: each keeps its input, its hidden state and its gates.
+pub(crate) fn check_storage<T>(layer: &str, layout: &SequenceLayout, states: usize, features: usize) -> Result<()> {
+    // What the vectors of a step take beside their elements.
+    const BESIDE: u128 = 512;
+    let (length, batch) = steps_of(layout);
+    let steps = (length as u128).saturating_mul(batch as u128).saturating_mul(states as u128);
+    let each = (features as u128).saturating_mul(8 * size_of::<T>() as u128).saturating_add(BESIDE);
+    let bytes = usize::try_from(steps.saturating_mul(each));
+    match bytes.map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes)) {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Error::too_large(layer, "input", &[length, batch, features])),
     }
 }
 
@@ -250,7 +292,7 @@ macro_rules! recurrent_layer {
         pub struct $layer:ident, $pass:ident, $options:ident;
         cell($o:ident) = $cell:expr, $cell_type:ty;
     ) => {
-        use crate::recurrent::{Run, Stack};
+        use crate::recurrent::{Run, Stack, check_storage, sequence_shape};
         use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
         use vocabulary::{
             $options, Error, Gradients, Layer, RecurrentGradients, RecurrentOutput, Result, Saved, SequenceLayout,
@@ -276,6 +318,7 @@ macro_rules! recurrent_layer {
             /// The factors of dropout that the pass drew or was given: [num_layers − 1, L, N, D·H].
             pub dropout_mask: Option<Tensor<T>>,
             run: Run<T, <$cell_type as Cell<T>>::Kept>,
+            options: $options,
             parameters: Vec<RecurrentParameters<T>>,
         }
 
@@ -286,7 +329,22 @@ macro_rules! recurrent_layer {
             /// # Errors
             /// Where an option is refused, or a parameter cannot be stored.
             pub fn init(options: $options, rng: &mut (impl Rng + ?Sized)) -> Result<Self> {
-                let parameters = options.init_parameters(rng)?;
+                options.check_storage::<T>()?;
+                let bound = 1.0 / (options.hidden_size as f64).sqrt();
+                let mut parameters = Vec::new();
+                for (number, suffix) in options.suffixes().enumerate() {
+                    let [weight_ih, weight_hh, bias_ih, bias_hh] = options.parameter_shapes(number)?;
+                    let mut uniform = |name: &str, shape: &[usize]| {
+                        let uniform = init::uniform(shape, bound, rng);
+                        uniform.map_err(|error| error.of(stringify!($layer), &format!("{name}{suffix}")))
+                    };
+                    parameters.push(RecurrentParameters {
+                        weight_ih: uniform("weight_ih", &weight_ih)?,
+                        weight_hh: uniform("weight_hh", &weight_hh)?,
+                        bias_ih: options.bias.then(|| uniform("bias_ih", &bias_ih)).transpose()?,
+                        bias_hh: options.bias.then(|| uniform("bias_hh", &bias_hh)).transpose()?,
+                    });
+                }
                 Ok(Self { options, parameters, dropout: SmallRng::seed_from_u64(rng.random()), training: true })
             }
 
@@ -359,7 +417,7 @@ macro_rules! recurrent_layer {
             /// Where the input is neither a sequence nor a batch of sequences of `input_size` features.
             pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
                 let layout = self.options.check_input(input_shape, None)?;
-                Ok(layout.sequence_shape(self.options.directions() * self.options.hidden_size))
+                Ok(sequence_shape(&layout, self.options.directions() * self.options.hidden_size))
             }
 
             fn stack<'a>(&self, parameters: &'a [RecurrentParameters<T>]) -> Stack<'a, T, $cell_type> {
@@ -373,12 +431,26 @@ macro_rules! recurrent_layer {
                 }
             }
 
+            /// [num_layers − 1, L, N, D·H].
+            fn mask_shape(&self, layout: &SequenceLayout) -> [usize; 4] {
+                let width = self.options.directions() * self.options.hidden_size;
+                [self.options.num_layers - 1, layout.length, layout.batch, width]
+            }
+
+            /// The sizes of a call, for which memory can be had.
+            fn layout(&self, input: &Tensor<T>, hx: Option<&Tensor<T>>) -> Result<SequenceLayout> {
+                let layout = self.options.check_input(input.shape(), hx.map(Tensor::shape))?;
+                let features = self.options.input_size.max(self.options.directions() * self.options.hidden_size);
+                check_storage::<T>(stringify!($layer), &layout, self.parameters.len(), features)?;
+                Ok(layout)
+            }
+
             /// The factors of dropout that training has drawn from the generator: none where nothing is dropped.
             fn mask(&self, layout: &SequenceLayout, generator: &mut SmallRng) -> Result<Option<Tensor<T>>> {
                 if !self.training || self.options.num_layers == 1 || self.options.dropout == 0.0 {
                     return Ok(None);
                 }
-                let shape = self.options.mask_shape(layout);
+                let shape = self.mask_shape(layout);
                 let mask = match self.options.draws_mask() {
                     true => init::dropout_mask(&shape, self.options.dropout, generator),
                     false => Tensor::full(&shape, T::zero()),
@@ -390,9 +462,9 @@ macro_rules! recurrent_layer {
             /// `forward_pass` would, and leaves the generator as it is.
             ///
             /// # Errors
-            /// Where input or `hx` have other shapes than the options ask for, or there is no step.
+            /// Where input or `hx` have other shapes than the options ask for, there is no step, or they cannot be stored.
             pub fn forward(&self, input: &Tensor<T>, hx: Option<&Tensor<T>>) -> Result<RecurrentOutput<T>> {
-                let layout = self.options.check_input(input.shape(), hx.map(Tensor::shape))?;
+                let layout = self.layout(input, hx)?;
                 let mask = self.mask(&layout, &mut self.dropout.clone())?;
                 Ok(self.stack(&self.parameters).forward(layout, input, hx, mask.as_ref())?.outputs)
             }
@@ -402,7 +474,7 @@ macro_rules! recurrent_layer {
             /// # Errors
             /// As `forward`.
             pub fn forward_pass(&mut self, input: &Tensor<T>, hx: Option<&Tensor<T>>) -> Result<$pass<T>> {
-                let layout = self.options.check_input(input.shape(), hx.map(Tensor::shape))?;
+                let layout = self.layout(input, hx)?;
                 let mut generator = self.dropout.clone();
                 let mask = self.mask(&layout, &mut generator)?;
                 let pass = self.pass(layout, input, hx, mask)?;
@@ -421,8 +493,8 @@ macro_rules! recurrent_layer {
                 hx: Option<&Tensor<T>>,
                 dropout_mask: &Tensor<T>,
             ) -> Result<$pass<T>> {
-                let layout = self.options.check_input(input.shape(), hx.map(Tensor::shape))?;
-                let due = self.options.mask_shape(&layout);
+                let layout = self.layout(input, hx)?;
+                let due = self.mask_shape(&layout);
                 if dropout_mask.shape() != due {
                     let expected = format!("{due:?}, [num_layers − 1, L, N, D·H]");
                     return Err(Error::shape(stringify!($layer), "dropout_mask", dropout_mask.shape(), expected));
@@ -439,14 +511,15 @@ macro_rules! recurrent_layer {
             ) -> Result<$pass<T>> {
                 let run = self.stack(&self.parameters).forward(layout, input, hx, dropout_mask.as_ref())?;
                 let RecurrentOutput { output, h_n } = run.outputs.clone();
-                Ok($pass { output, h_n, dropout_mask, run, parameters: self.parameters.clone() })
+                let (options, parameters) = (self.options.clone(), self.parameters.clone());
+                Ok($pass { output, h_n, dropout_mask, run, options, parameters })
             }
 
             /// Back through layers and steps, with the parameters as they were in the pass. A gradient of `h_n` that is left out
             /// is 0.
             ///
             /// # Errors
-            /// Where `grad_output` or `grad_h_n` does not have its output's shape.
+            /// Where `grad_output` or `grad_h_n` does not have its output's shape, or the pass is of a layer of other options.
             pub fn backward(
                 &self,
                 pass: &$pass<T>,
@@ -454,12 +527,16 @@ macro_rules! recurrent_layer {
                 grad_h_n: Option<&Tensor<T>>,
             ) -> Result<RecurrentGradients<T>> {
                 let layer = stringify!($layer);
-                crate::check_grad_output(layer, grad_output, &pass.output)?;
-                if let Some(grad) = grad_h_n.filter(|grad| grad.shape() != pass.h_n.shape()) {
-                    let expected = format!("{:?}, h_n's", pass.h_n.shape());
+                if pass.options != self.options {
+                    let got = format!("was made with {:?}", pass.options);
+                    return Err(Error::new(layer, "pass", got, "a pass of a layer of these options"));
+                }
+                let shape_of_h_n = pass.run.outputs.h_n.shape();
+                crate::check_grad_output(layer, grad_output, Ok(pass.run.outputs.output.shape().to_vec()))?;
+                if let Some(grad) = grad_h_n.filter(|grad| grad.shape() != shape_of_h_n) {
+                    let expected = format!("{shape_of_h_n:?}, h_n's");
                     return Err(Error::shape(layer, "grad_h_n", grad.shape(), expected));
                 }
-                self.options.check_parameters(&pass.parameters).map_err(|error| error.of(layer, "pass"))?;
                 let stack = self.stack(&pass.parameters);
                 let (input, hx, parameters) = stack.backward(&pass.run, grad_output, grad_h_n)?;
                 Ok(RecurrentGradients { input, hx, parameters })

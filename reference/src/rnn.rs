@@ -15,9 +15,12 @@ recurrent_layer! {
     /// `dropout` and else by 1/(1 − `dropout`). The reverse direction goes from the last step to the first. Backward, with
     /// dh_t = ∂L/∂h_t from the output at t and from step t + 1:
     ///
-    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } 1 \text{ where } h_t > 0 \;(\text{relu}) \tag{2} $$
+    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } 0 \text{ where } h_t \le 0, \text{ else } 1
+    ///    \;(\text{relu}) \tag{2} $$
     /// $$ dW_{ih} = \sum_t da_t\,x_t^\top, \quad dW_{hh} = \sum_t da_t\,h_{t-1}^\top, \quad db = \sum_t da_t \tag{3} $$
     /// $$ dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4} $$
+    ///
+    /// (3) and (4) are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. relu(NaN) is NaN, and there f' is 1.
     ///
     /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or
     /// [D·num_layers, N, H]; output as the input, with D·H features. The parameters are those of

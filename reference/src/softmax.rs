@@ -96,7 +96,7 @@ impl Softmax {
     /// # Errors
     /// Where `grad_output` does not have the output's shape.
     pub fn backward<T: Real>(&self, pass: &SoftmaxPass<T>, grad_output: &Tensor<T>) -> Result<SoftmaxGradients<T>> {
-        check_grad_output(LAYER, grad_output, &pass.output)?;
+        check_grad_output(LAYER, grad_output, self.output_shape(pass.output.shape()))?;
         let y = &pass.output;
         let mut dx = y.clone();
         for line in Lines::along(self.options.axis(y.rank())?, y.shape()).iter() {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rand::{SeedableRng, rngs::SmallRng};
 use reference::{Conv2d, Real};
 use serde_json::json;
-use vocabulary::{Conv2dOptions, Result};
+use vocabulary::{Conv2dOptions, Padding, Result};
 
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None";
@@ -50,13 +50,17 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
     parameters.saturating_mul(2).saturating_add(output.saturating_mul(2)).saturating_add(product(input))
 }
 
-/// An upper bound of the output's sizes.
+/// An upper bound of the output's sizes, for an input that was checked.
 fn output_shape(options: &Conv2dOptions, input: &[usize]) -> Vec<usize> {
     let (leading, image) = input.split_at(input.len() - 2);
     let batch = if leading.len() == 2 { leading[0] } else { 1 };
-    let windows = image.iter().zip(options.paddings()).zip(options.stride.axes()).map(|((&size, padding), stride)| {
-        let padded = size as i128 + i128::from(padding.0) + i128::from(padding.1);
-        usize::try_from(padded / stride as i128 + 1).unwrap_or(usize::MAX)
+    let padding = match options.padding {
+        Padding::Explicit(axes) => axes.map(|padding| 2 * i128::from(padding)),
+        // As much as keeps the size: counted, the kernel's reach is taken off again.
+        Padding::Same | Padding::Valid => [0; 2],
+    };
+    let windows = image.iter().zip(padding).zip(options.stride.axes()).map(|((&size, padding), stride)| {
+        usize::try_from((size as i128 + padding) / stride as i128 + 1).unwrap_or(usize::MAX)
     });
     [batch, options.out_channels].into_iter().chain(windows).collect()
 }

@@ -7,7 +7,7 @@ use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::SmallRng};
-use reference::{Embedding, EmbeddingGradient, Real};
+use reference::{Embedding, Real};
 use serde_json::json;
 use vocabulary::{EmbeddingOptions, Error, Result, Tensor};
 
@@ -23,7 +23,7 @@ pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
         weight = Some(Embedding::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?.weight().clone());
     }
     let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
-    let shape = options.weight_shape();
+    let rows = options.num_embeddings;
     let (renormalises, frozen) = (options.max_norm.is_some(), options.freeze);
     let mut layer = Embedding::with_parameters(options, weight)?;
     let pass = layer.forward_pass(&task.integers("input")?)?;
@@ -33,28 +33,15 @@ pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
             // As in PyTorch, where nothing then has a gradient; in the crates backward gives none, so that a model goes on.
             return Err(Error::new("Embedding", "grad_output", "is given", "none (_freeze = true)"));
         }
-        let dense = match layer.backward(&pass, &grad_output)?.weight {
-            Some(EmbeddingGradient::Dense(gradient)) => Some(gradient),
-            Some(EmbeddingGradient::Sparse { rows, values }) => Some(dense(&shape, &rows, &values)?),
-            None => None,
-        };
-        dense.into_iter().for_each(|gradient| results.insert(Group::GradState, "weight", gradient));
+        if let Some(gradient) = layer.backward(&pass, &grad_output)?.weight {
+            results.insert(Group::GradState, "weight", gradient.to_dense(rows)?);
+        }
     }
     results.insert(Group::Out, "output", pass.output);
     if renormalises && task.is_training() {
         results.insert(Group::After, "weight", layer.weight().clone());
     }
     Ok(results)
-}
-
-/// A sparse gradient as a whole.
-fn dense<T: Real>(shape: &[usize; 2], rows: &[usize], values: &Tensor<T>) -> Result<Tensor<T>> {
-    let mut whole = Tensor::full(shape, T::zero())?;
-    for (place, row) in rows.iter().enumerate() {
-        let gradient = &values.as_slice()[place * shape[1]..][..shape[1]];
-        whole.as_mut_slice()[row * shape[1]..][..shape[1]].copy_from_slice(gradient);
-    }
-    Ok(whole)
 }
 
 /// The weight, where it is to be initialised, renormalised, and its gradient; the output and its gradient.

@@ -315,7 +315,7 @@ impl<T: Float> BatchNorm2d<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape, or the gradient of the input cannot be stored.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
-        let shape = pass.output.shape();
+        let shape = pass.input.shape();
         require_output_shape(LAYER, grad_output, shape)?;
         let mut input = fresh(LAYER, shape)?;
         let backward = Backward {

@@ -247,7 +247,8 @@ impl<T: Float> Linear<T> {
     /// # Errors
     /// Where `grad_output` does not have the output's shape, or the pass is that of a layer of other sizes.
     pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
-        require_output_shape(LAYER, grad_output, pass.output.shape())?;
+        let output_shape = self.output_shape(pass.input.shape()).map_err(|error| error.of(LAYER, "pass"))?;
+        require_output_shape(LAYER, grad_output, &output_shape)?;
         if pass.weight.shape() != self.options.weight_shape() {
             return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
         }

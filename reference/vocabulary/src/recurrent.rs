@@ -1,7 +1,6 @@
 //! What the recurrent layers share: the options that they have in common, their parameters, and the layouts of their inputs.
 
-use crate::{Error, Result, StateDict, StateElement, Tensor, init};
-use rand::Rng;
+use crate::{Error, Result, StateDict, StateElement, Tensor};
 
 /// The parameters of one layer in one direction, for G gates (1 for RNN, 3 for GRU).
 #[derive(Debug, Clone, PartialEq)]
@@ -70,34 +69,6 @@ pub struct SequenceLayout {
     pub batch_first: bool,
 }
 
-impl SequenceLayout {
-    /// The shape of an input or output of so many features.
-    ///
-    /// ```
-    /// use vocabulary::SequenceLayout;
-    /// let layout = SequenceLayout { length: 5, batch: 2, batched: true, batch_first: true };
-    /// assert_eq!(layout.sequence_shape(3), [2, 5, 3]);
-    /// assert_eq!(layout.state_shape(1, 4), [1, 2, 4]);
-    /// ```
-    pub fn sequence_shape(&self, features: usize) -> Vec<usize> {
-        match (self.batched, self.batch_first) {
-            (false, _) => vec![self.length, features],
-            (true, false) => vec![self.length, self.batch, features],
-            (true, true) => vec![self.batch, self.length, features],
-        }
-    }
-
-    /// The shape of initial or last hidden states.
-    pub fn state_shape(&self, states: usize, hidden_size: usize) -> Vec<usize> {
-        if self.batched { vec![states, self.batch, hidden_size] } else { vec![states, hidden_size] }
-    }
-
-    /// Where, in the order of the caller, step t of sequence n begins, in features.
-    pub fn row(&self, t: usize, n: usize) -> usize {
-        if self.batched && self.batch_first { n * self.length + t } else { t * self.batch + n }
-    }
-}
-
 /// The options that recurrent layers share, as the checks below need them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Common<'a> {
@@ -124,7 +95,7 @@ impl Common<'_> {
     }
 
     /// The shapes of the parameters of the layer and direction with that number, in PyTorch's order.
-    fn shapes(&self, number: usize) -> Result<[Vec<usize>; 4]> {
+    pub fn shapes(&self, number: usize) -> Result<[Vec<usize>; 4]> {
         let rows = self.rows()?;
         let too_large = || Error::too_large(self.layer, "hidden_size", &[self.directions(), self.hidden_size]);
         let below = self.directions().checked_mul(self.hidden_size).ok_or_else(too_large)?;
@@ -158,42 +129,25 @@ impl Common<'_> {
         self.shapes(0).map(|_| ())
     }
 
-    /// Refuses more parameters than memory can be had for, before any is drawn: PyTorch would go on until it is killed.
-    fn check_storage<T>(&self) -> Result<()> {
+    /// Refuses more parameters than memory can be had for, before any is made: PyTorch would go on until it is killed.
+    pub fn check_storage<T>(&self) -> Result<()> {
+        self.check()?;
         let product =
             |shape: &[usize]| shape.iter().fold(1_u128, |product, &size| product.saturating_mul(size as u128));
+        // What four tensors take beside their elements.
+        let beside = size_of::<RecurrentParameters<T>>() as u128 + 512;
         let of = |number: usize| -> Result<u128> {
-            Ok(self.shapes(number)?.iter().map(|shape| product(shape)).fold(0, u128::saturating_add))
+            let numbers = self.shapes(number)?.iter().map(|shape| product(shape)).fold(0, u128::saturating_add);
+            Ok(numbers.saturating_mul(size_of::<T>() as u128).saturating_add(beside))
         };
         let directions = self.directions() as u128;
         let above = of(self.directions())?.saturating_mul(directions).saturating_mul(self.num_layers as u128 - 1);
-        let numbers = of(0)?.saturating_mul(directions).saturating_add(above);
-        let reserved = usize::try_from(numbers).ok().map(|numbers| Vec::<T>::new().try_reserve_exact(numbers));
+        let bytes = of(0)?.saturating_mul(directions).saturating_add(above);
+        let reserved = usize::try_from(bytes).ok().map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes));
         match reserved {
             Some(Ok(())) => Ok(()),
             _ => Err(Error::too_large(self.layer, "num_layers", &[self.num_layers])),
         }
-    }
-
-    pub fn init<T: crate::Scalar>(&self, rng: &mut (impl Rng + ?Sized)) -> Result<Vec<RecurrentParameters<T>>> {
-        self.check()?;
-        self.check_storage::<T>()?;
-        let bound = 1.0 / (self.hidden_size as f64).sqrt();
-        let mut parameters = Vec::new();
-        for number in 0..self.states()? {
-            let [weight_ih, weight_hh, bias_ih, bias_hh] = self.shapes(number)?;
-            let mut uniform = |name: &str, shape: &[usize]| {
-                let name = format!("{name}{}", self.suffix(number));
-                init::uniform(shape, bound, rng).map_err(|error| error.of(self.layer, &name))
-            };
-            parameters.push(RecurrentParameters {
-                weight_ih: uniform("weight_ih", &weight_ih)?,
-                weight_hh: uniform("weight_hh", &weight_hh)?,
-                bias_ih: self.bias.then(|| uniform("bias_ih", &bias_ih)).transpose()?,
-                bias_hh: self.bias.then(|| uniform("bias_hh", &bias_hh)).transpose()?,
-            });
-        }
-        Ok(parameters)
     }
 
     pub fn check_parameters<T>(&self, parameters: &[RecurrentParameters<T>]) -> Result<()> {
@@ -242,11 +196,6 @@ impl Common<'_> {
         self.num_layers > 1 && self.dropout > 0.0 && self.dropout < 1.0
     }
 
-    /// [num_layers − 1, L, N, D·H].
-    pub fn mask_shape(&self, layout: &SequenceLayout) -> [usize; 4] {
-        [self.num_layers - 1, layout.length, layout.batch, self.directions().saturating_mul(self.hidden_size)]
-    }
-
     pub fn check_input(&self, input: &[usize], hx: Option<&[usize]>) -> Result<SequenceLayout> {
         let features = self.input_size;
         let layout = match *input {
@@ -267,7 +216,8 @@ impl Common<'_> {
             return Err(Error::shape(self.layer, "input", input, "at least one step"));
         }
         if let Some(hx) = hx {
-            let due = layout.state_shape(self.states()?, self.hidden_size);
+            let batch = if layout.batched { Some(layout.batch) } else { None };
+            let due: Vec<usize> = std::iter::once(self.states()?).chain(batch).chain([self.hidden_size]).collect();
             crate::options::require_shape(self.layer, "hx", hx, &due)?;
         }
         Ok(layout)
@@ -351,21 +301,27 @@ macro_rules! recurrent_options {
                 self.common().directions()
             }
 
-            /// The parameters with PyTorch's initial distribution: each uniform on [−1/√H, 1/√H), in PyTorch's order.
+            /// The shapes of `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` of the layer and direction with that number: layer
+            /// by layer, forward and then reverse.
             ///
             /// # Errors
-            /// Where an option is refused or a parameter cannot be stored.
-            pub fn init_parameters<T: crate::Scalar>(
-                &self,
-                rng: &mut (impl rand::Rng + ?Sized),
-            ) -> crate::Result<Vec<crate::RecurrentParameters<T>>> {
-                self.common().init(rng)
+            /// Where sizes overflow.
+            pub fn parameter_shapes(&self, number: usize) -> crate::Result<[Vec<usize>; 4]> {
+                self.common().shapes(number)
+            }
+
+            /// Checks the options, and that memory can be had for the parameters of so many layers, before any is made.
+            ///
+            /// # Errors
+            /// As `check`; names `num_layers`, where it cannot.
+            pub fn check_storage<T>(&self) -> crate::Result<()> {
+                self.common().check_storage::<T>()
             }
 
             /// Checks the options among themselves.
             ///
             /// # Errors
-            /// Names the option that is 0 or no probability.
+            /// Names the option that is 0, overflows or is no probability.
             pub fn check(&self) -> crate::Result<()> {
                 self.common().check()
             }
@@ -391,9 +347,9 @@ macro_rules! recurrent_options {
             }
 
             /// What PyTorch puts behind the names of the parameters of each layer and direction: `_l0`, `_l0_reverse`, `_l1`, …
-            pub fn suffixes(&self) -> Vec<String> {
-                let states = self.common().states().unwrap_or(0);
-                (0..states).map(|number| self.common().suffix(number)).collect()
+            pub fn suffixes(&self) -> impl Iterator<Item = String> + use<> {
+                let common = self.common();
+                (0..common.states().unwrap_or(0)).map(move |number| common.suffix(number))
             }
 
             /// Checks the shapes of an input and of initial hidden states, and tells the sizes of the call.
@@ -407,11 +363,6 @@ macro_rules! recurrent_options {
             /// Whether a training step draws a dropout mask: there are layers to drop between, and 0 < `dropout` < 1.
             pub fn draws_mask(&self) -> bool {
                 self.common().draws_mask()
-            }
-
-            /// The shape of a dropout mask: [num_layers − 1, L, N, D·H].
-            pub fn mask_shape(&self, layout: &crate::SequenceLayout) -> [usize; 4] {
-                self.common().mask_shape(layout)
             }
         }
     };

@@ -65,13 +65,14 @@ macro_rules! in_reference {
             use crate::tensors::{Group, Named};
             let options: vocabulary::$options = task.options_with_placement(&[])?;
             options.check()?;
-            let suffixes = options.suffixes();
+            let suffixes: Vec<String> = options.suffixes().collect();
             let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
             let known: Vec<String> = suffixes.iter().flat_map(|s| names.map(|name| format!("{name}{s}"))).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             task.check_names(&["input", "hx", "dropout_mask"], &known, &["output", "h_n"])?;
             let mut rng = <rand::rngs::SmallRng as rand::SeedableRng>::seed_from_u64(0);
-            let initial = task.initialises().then(|| options.init_parameters(&mut rng)).transpose()?;
+            let initial = task.initialises().then(|| reference::$layer::init(options.clone(), &mut rng)).transpose()?;
+            let initial = initial.map(|layer| layer.parameters().to_vec());
             let parameters = recurrent::parameters(task, &suffixes, initial)?;
             let draws = options.draws_mask();
             let mut layer = reference::$layer::with_parameters(options, parameters)?;

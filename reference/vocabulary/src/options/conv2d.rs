@@ -115,26 +115,6 @@ impl Conv2dOptions {
         [self.out_channels, self.in_channels / self.groups.max(1), height, width]
     }
 
-    /// How much is padded at the start and at the end of height and of width; cropped, where it is negative.
-    ///
-    /// ```
-    /// use vocabulary::{Conv2dOptions, Padding};
-    /// let options = Conv2dOptions::new(1, 1, (4, 3)).padding(Padding::Same);
-    /// assert_eq!(options.paddings(), [(1, 2), (1, 1)]);
-    /// ```
-    pub fn paddings(&self) -> [(i64, i64); 2] {
-        let same = |axis: usize| {
-            let total = self.dilation.axes()[axis].saturating_mul(self.kernel_size.axes()[axis].saturating_sub(1));
-            let total = i64::try_from(total).unwrap_or(i64::MAX);
-            (total / 2, total - total / 2)
-        };
-        match self.padding {
-            Padding::Explicit(axes) => axes.map(|size| (size, size)),
-            Padding::Valid => [(0, 0); 2],
-            Padding::Same => [same(0), same(1)],
-        }
-    }
-
     /// Checks the options among themselves.
     ///
     /// # Errors
@@ -182,8 +162,9 @@ impl Conv2dOptions {
     /// Checks an input's shape: [N, C, H, W] or [C, H, W], its channels, and that the kernel fits into what is padded.
     ///
     /// # Errors
-    /// Names `input` and what it is too small for.
+    /// As [`Conv2dOptions::check`]; names `input` and what it is too small for.
     pub fn check_input(&self, input: &[usize]) -> Result<()> {
+        self.check()?;
         let c = self.in_channels;
         let refuse = |expected: &dyn std::fmt::Display| Err(Error::shape(LAYER, "input", input, expected));
         let (3 | 4) = input.len() else {
@@ -199,12 +180,20 @@ impl Conv2dOptions {
             return refuse(&"a channel at least, to be padded otherwise than by zeros");
         }
         for (axis, &size) in image.iter().enumerate() {
-            let (start, end) = self.paddings()[axis];
-            let padded = size as i128 + i128::from(start) + i128::from(end);
             let taps = self.kernel_size.axes()[axis] as i128;
             let reach = self.dilation.axes()[axis] as i128 * (taps - 1) + 1;
+            // In all, and at that end where it is more.
+            let (padding, larger) = match self.padding {
+                Padding::Explicit(axes) => (2 * i128::from(axes[axis]), i128::from(axes[axis])),
+                Padding::Valid => (0, 0),
+                Padding::Same => (reach - 1, reach / 2),
+            };
+            let padded = size as i128 + padding;
             if padded < reach {
                 return refuse(&format_args!("an image that the kernel fits into ({reach} along axis {axis}, padded)"));
+            }
+            if padded > i128::from(i64::MAX) {
+                return refuse(&format_args!("an image and a padding ({padding} along axis {axis}) of 64 bits"));
             }
             let most = match mode {
                 // Zeros alone make no image, unless there is no image at all.
@@ -213,8 +202,8 @@ impl Conv2dOptions {
                 PaddingMode::Circular => Some(size as i128),
                 PaddingMode::Replicate => (size > 0).then_some(i128::MAX),
             };
-            if most.is_none_or(|most| i128::from(start.max(end)) > most) {
-                return refuse(&format_args!("an image as large as its padding ({start}, {end} along axis {axis})"));
+            if most.is_none_or(|most| larger > most) {
+                return refuse(&format_args!("an image as large as its padding ({larger} along axis {axis})"));
             }
         }
         Ok(())

@@ -20,6 +20,7 @@ loss_options! {
         /// The class whose targets count for nothing.
         pub ignore_index: i64 = -100,
         /// ε: how much of each target is spread evenly over all classes; none where it is not positive.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "super::float::serialize"))]
         pub label_smoothing: f64 = 0.0,
     }
     arguments CrossEntropyLossArguments, "CrossEntropyLossArguments";
@@ -79,6 +80,15 @@ impl CrossEntropyLossOptions {
                 due.remove(axis);
                 // PyTorch takes the class of a single item from a vector, too; backward does not.
                 let in_a_vector = input.len() == 1 && classes.shape() == [1] && self.smoothing().is_none();
+                // Of equal shapes, PyTorch takes a target for probabilities; and it does not reduce no classes along a middle axis.
+                if classes.shape() == input || count == 0 && input.len() > 2 && !classes.is_empty() {
+                    return Err(Error::shape(
+                        LAYER,
+                        "target",
+                        classes.shape(),
+                        "probabilities, or classes of which there are any",
+                    ));
+                }
                 if !in_a_vector {
                     require_shape(LAYER, "target", classes.shape(), &due)?;
                 }

@@ -183,6 +183,38 @@ pub enum EmbeddingGradient<T> {
     },
 }
 
+impl<T: crate::Scalar> EmbeddingGradient<T> {
+    /// The gradient of the whole weight of so many rows.
+    ///
+    /// # Errors
+    /// Where it cannot be stored, or a row lies outside.
+    ///
+    /// ```
+    /// use vocabulary::{EmbeddingGradient, Tensor};
+    /// let gradient = EmbeddingGradient::Sparse { rows: vec![1], values: Tensor::from_vec(&[1, 2], vec![3.0, 4.0])? };
+    /// assert_eq!(gradient.to_dense(2)?.as_slice(), [0.0, 0.0, 3.0, 4.0]);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn to_dense(&self, num_embeddings: usize) -> Result<Tensor<T>> {
+        let (rows, values) = match self {
+            Self::Dense(whole) => return Ok(whole.clone()),
+            Self::Sparse { rows, values } => (rows, values),
+        };
+        let size = values.shape().get(1).copied().unwrap_or(0);
+        let mut whole = Tensor::full(&[num_embeddings, size], T::from_f64(0.0))?;
+        for (place, &row) in rows.iter().enumerate() {
+            let gradient = values.slice(0, place..place + 1)?;
+            let due = whole.as_mut_slice().chunks_mut(size.max(1)).nth(row).filter(|_| row < num_embeddings);
+            match due {
+                Some(due) => due.copy_from_slice(gradient.as_slice()),
+                None if size == 0 => {}
+                None => return Err(Error::new(LAYER, "rows", format_args!("holds {row}"), "rows of the weight")),
+            }
+        }
+        Ok(whole)
+    }
+}
+
 /// What `Embedding`'s backward gives. Indices have no gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmbeddingGradients<T> {

@@ -6,7 +6,7 @@ crate::recurrent::recurrent_options! {
     /// ```
     /// use vocabulary::GRUOptions;
     /// let options = GRUOptions::new(10, 20).num_layers(2).bidirectional(true);
-    /// assert_eq!(options.suffixes(), ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]);
+    /// assert!(options.suffixes().eq(["_l0", "_l0_reverse", "_l1", "_l1_reverse"]));
     /// ```
     pub struct GRUOptions, "GRU", gates 3 {}
 }

@@ -95,7 +95,7 @@ impl MaxPool2dOptions {
     /// Checks the options among themselves.
     ///
     /// # Errors
-    /// Names the option that PyTorch refuses: sizes of 0, a padding of more than half the window.
+    /// Names the option that PyTorch refuses: sizes of 0 or of more than 31 bits, a padding of more than half the window.
     pub fn check(&self) -> Result<()> {
         let positive =
             [("kernel_size", self.kernel_size), ("stride", self.effective_stride()), ("dilation", self.dilation)];
@@ -115,8 +115,9 @@ impl MaxPool2dOptions {
     /// Checks an input's shape: [N, C, H, W] or [C, H, W], nothing of it empty but N, and a window that fits.
     ///
     /// # Errors
-    /// Names `input` and what it is too small for.
+    /// As [`MaxPool2dOptions::check`]; names `input` and what it is too small for.
     pub fn check_input(&self, input: &[usize]) -> Result<()> {
+        self.check()?;
         let refuse = |expected: &dyn std::fmt::Display| Err(Error::shape(LAYER, "input", input, expected));
         let (3 | 4) = input.len() else { return refuse(&"[N, C, H, W] or [C, H, W]") };
         if input[input.len() - 3..].contains(&0) {

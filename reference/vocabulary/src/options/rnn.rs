@@ -22,7 +22,7 @@ crate::recurrent::recurrent_options! {
     /// ```
     /// use vocabulary::{Nonlinearity, RNNOptions};
     /// let options = RNNOptions::new(10, 20).num_layers(2).nonlinearity(Nonlinearity::Relu);
-    /// assert_eq!(options.suffixes(), ["_l0", "_l1"]);
+    /// assert!(options.suffixes().eq(["_l0", "_l1"]));
     /// ```
     pub struct RNNOptions, "RNN", gates 1 {
         /// What each step applies to its sum.

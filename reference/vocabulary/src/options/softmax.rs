@@ -39,7 +39,7 @@ impl SoftmaxOptions {
     pub fn axis(&self, rank: usize) -> Result<Option<usize>> {
         let implicit = if matches!(rank, 0 | 1 | 3) { 0 } else { 1 };
         let dim = self.dim.unwrap_or(implicit);
-        let count = rank.max(1) as i64;
+        let count = i64::try_from(rank.max(1)).unwrap_or(i64::MAX);
         if !(-count..count).contains(&dim) {
             let expected = format!("in {}..{count} (input of {rank} dimensions)", -count);
             return Err(Error::new(LAYER, "dim", format_args!("is {dim}"), expected));
