@@ -91,8 +91,6 @@ pub(crate) struct Judge {
     pub keeps_sign_of_zero: bool,
     /// Whether the tensor is what large terms may leave nothing of: a gradient, or the output of a loss.
     pub may_vanish: bool,
-    /// Whether the case itself holds infinities or NaN: that nothing is known of some elements is then no fault of the bounds.
-    pub holds_non_finite: bool,
 }
 
 impl Judge {
@@ -148,7 +146,7 @@ impl Judge {
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
-        let trust = trust(bounded, self.smallest, self.holds_non_finite);
+        let trust = trust(bounded, self.smallest);
         judgement.saturated = trust == Trust::Vanishing && self.may_vanish;
         judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;
         judgement
@@ -166,10 +164,12 @@ enum Trust {
     Loose,
 }
 
-/// Judges the bounds of the elements that are not exact; those of which nothing is known have infinite ones, which do not count
-/// where they are excused.
-fn trust(bounded: &[Target], smallest: f64, excused: bool) -> Trust {
-    let counts = |target: &&Target| target.bound > 0.0 && !(excused && target.bound == f64::INFINITY);
+/// Judges the bounds of the elements that are not exact. Those of which nothing is known have infinite ones, and count, unless an
+/// infinity or NaN of the input has come to them.
+fn trust(bounded: &[Target], smallest: f64) -> Trust {
+    let counts = |target: &&Target| {
+        target.bound > 0.0 && !(target.bound == f64::INFINITY && !target.value.is_finite())
+    };
     let rounded = || bounded.iter().filter(counts);
     let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
     if bounds.is_empty() {

@@ -161,6 +161,10 @@ impl<'a> Trial<'a> {
         may_be_partial: bool,
     ) -> Verdict {
         let case = self.case;
+        // What nobody can replay, nobody can be judged by.
+        if let Some(reason) = layers::unsupported(case).filter(|_| case.expect == Expect::Values) {
+            return Verdict::of(Conclusion::Unsupported(reason));
+        }
         let results = match (case.expect, outcome) {
             (_, Outcome::Unsupported(reason)) => return Verdict::of(Conclusion::Unsupported(reason.clone())),
             (_, Outcome::NotApplicable(reason)) => return Verdict::of(Conclusion::NotApplicable(reason.clone())),
@@ -215,7 +219,6 @@ impl<'a> Trial<'a> {
         let in_f64 = recorded_types.contains(&DType::F64).then(|| theirs(DType::F64));
 
         complete(case, results, ours, may_be_partial)?;
-        let holds_non_finite = holds_non_finite(case);
         let mut judgements = Vec::new();
         for (group, name, actual) in results.iter() {
             if !is_due(case, group, name, may_be_partial) {
@@ -233,7 +236,7 @@ impl<'a> Trial<'a> {
             let (smallest, keeps_sign_of_zero) =
                 (Arithmetic::of(compute_type).smallest, layers::keeps_sign_of_zero(&case.layer, group));
             let may_vanish = group.is_gradient() || (group == Group::Out && layers::is_loss(&case.layer));
-            let judge = Judge { group, smallest, keeps_sign_of_zero, may_vanish, holds_non_finite };
+            let judge = Judge { group, smallest, keeps_sign_of_zero, may_vanish };
             judgements.push(match (actual, expected) {
                 (Value::Float(actual), Value::Float(expected)) => {
                     let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
@@ -343,19 +346,6 @@ fn recorded_targets(
 fn is_due(case: &Case, group: Group, name: &str, may_be_partial: bool) -> bool {
     let records = case.tensors.keys().any(|(group, _)| group.is_result());
     !may_be_partial || !records || case.tensor(group, name).is_some()
-}
-
-/// Whether what a case brings, its options included, holds an infinity or NaN.
-fn holds_non_finite(case: &Case) -> bool {
-    let brought = case.tensors.iter().filter(|((group, _), _)| !group.is_result());
-    let tensors = brought.filter_map(|(_, tensor)| convert::<f64>(tensor).ok());
-    let non_finite = |value: &Value<f64>| match value {
-        Value::Float(tensor) => tensor.as_slice().iter().any(|x| !x.is_finite()),
-        Value::Integer(_) => false,
-    };
-    let options = case.options.values().filter_map(serde_json::Value::as_str);
-    tensors.into_iter().any(|value| non_finite(&value))
-        || options.into_iter().any(|text| ["inf", "-inf", "nan"].contains(&text))
 }
 
 /// Refuses results that lack a tensor which is due: the outputs always, all else unless results may be partial.

@@ -20,8 +20,8 @@ const LAYER: &str = "BCEWithLogitsLoss";
 ///    \frac{\partial L}{\partial t} = \kappa\,w\,\bigl[p\,s(-x) - s(x)\bigr] \tag{3} $$
 ///
 /// where κ is `grad_output`, or `grad_output`/n for the mean; without p, ∂L/∂t is −κ·w·x. PyTorch writes (1) as
-/// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit, and makes NaN of some
-/// losses of the logit −∞ that are infinite here. The mean of no elements
+/// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit; of numbers that
+/// are not finite it is taken, so that they make of it what they do there. The mean of no elements
 /// is NaN.
 ///
 /// Shapes: input and target equal; the weights broadcast to them; output [] or, for `Reduction::None`, the input's shape.
@@ -146,11 +146,17 @@ impl<T: Real> BCEWithLogitsLoss<T> {
             let (x, t) = (at(input, k), at(target, k));
             let p = self.pos_weight.as_ref().map(|weight| at(weight, k));
             let positive = p.map_or(t, |p| p * t);
-            let term = positive * softplus(-x) + (T::one() - t) * softplus(x); // (1)
-            let term = term.or_written(|| {
+            let as_pytorch_writes_it = || {
                 let weight = p.map_or(T::one(), |p| (p - T::one()) * t + T::one());
                 (T::one() - t) * x - weight * (T::minimum(x, T::zero()) - (-x.abs()).exp().ln_1p())
-            });
+            };
+            let finite = [Some(x), Some(t), p].into_iter().flatten().all(|number| number.to_f64().is_finite());
+            let term = if finite {
+                let literal = positive * softplus(-x) + (T::one() - t) * softplus(x); // (1)
+                literal.or_written(as_pytorch_writes_it)
+            } else {
+                as_pytorch_writes_it() // what infinities make of it
+            };
             self.weight.as_ref().map_or(term, |weight| term * at(weight, k))
         })?;
         Ok(reduced(self.options.effective_reduction(), terms)) // (2)

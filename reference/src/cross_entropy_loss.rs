@@ -285,12 +285,16 @@ impl<T: Real> CrossEntropyLoss<T> {
 
     /// 1 − ε.
     fn kept(&self) -> T {
-        T::from_f64(1.0 - self.options.smoothing().unwrap_or(0.0))
+        let smoothing = self.options.smoothing().unwrap_or(0.0);
+        T::from_f64(1.0 - smoothing).or_written(|| T::one() - T::from_f64(smoothing))
     }
 
     /// ε/C, where there is any smoothing.
     fn spread(&self, classes: usize) -> Option<T> {
-        self.options.smoothing().map(|smoothing| T::from_f64(smoothing / classes as f64))
+        self.options.smoothing().map(|smoothing| {
+            let spread = T::from_f64(smoothing / classes as f64);
+            spread.or_written(|| T::from_f64(smoothing) / T::from_count(classes))
+        })
     }
 
     /// q_c of equation (3).
@@ -336,6 +340,6 @@ impl Items {
 /// Equation (1).
 fn log_softmax<T: Real>(line: Line, input: &Tensor<T>) -> Vec<T> {
     let m = line.read(input).reduce(|m, x| T::maximum(x, m)).unwrap_or(T::zero());
-    let log_sum = T::sum(line.read(input).map(|x| (x - m).exp())).ln();
-    line.read(input).map(|x| x - m - log_sum).collect() // (1)
+    let log_sum = T::sum(line.read(input).map(|x| x.difference(m).exp())).ln();
+    line.read(input).map(|x| x.difference(m) - log_sum).collect() // (1)
 }

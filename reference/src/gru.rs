@@ -30,7 +30,7 @@ recurrent_layer! {
     ///
     /// and each weight's gradient is the sum over the steps of (8) times xᵀ or hᵀ, each bias's that of (8): the products with
     /// weights and inputs are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. PyTorch writes (4) as
-    /// (h − n) ⊙ z + n, and dn of (5) as dh' − dh' ⊙ z, which makes NaN of an infinite dh'.
+    /// (h − n) ⊙ z + n, and dn of (5) as dh' − dh' ⊙ z, which makes NaN of an infinite dh', and is taken there.
     ///
     /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or
     /// [D·num_layers, N, H]; output as the input, with D·H features. The parameters are those of
@@ -104,7 +104,11 @@ impl<T: Real> Cell<T> for GRUCell {
         let (mut input_sums, mut hidden_sums, mut hidden) = (zeros(), zeros(), Vec::with_capacity(size));
         for (k, &Gates { r, z, n, q }) in kept.iter().enumerate() {
             let dz = gradient[k] * (h[k] - n); // (5)
-            let dn = (gradient[k] * (T::one() - z)).or_written(|| gradient[k] - gradient[k] * z); // (5)
+            let as_pytorch_writes_it = || gradient[k] - gradient[k] * z;
+            let dn = match gradient[k].to_f64().is_finite() {
+                true => (gradient[k] * (T::one() - z)).or_written(as_pytorch_writes_it), // (5)
+                false => as_pytorch_writes_it(),
+            };
             let da_n = dn * (T::one() - n * n); // (6)
             let dr = da_n * q; // (6)
             let da_r = dr * (T::one() - r) * r; // (7)

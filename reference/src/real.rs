@@ -78,6 +78,11 @@ pub trait Real:
     /// `then` where the condition holds, `otherwise` where it does not.
     fn select(condition: Condition, then: Self, otherwise: Self) -> Self;
 
+    /// `self − other` as a number of its own, rounded before anything else is done with it: what cancels, cancels first.
+    fn difference(self, other: Self) -> Self {
+        self - other
+    }
+
     /// The same number written in another way, which other implementations use; [`Real`]s compute the first way. A number
     /// that bounds such an implementation has to admit both.
     fn or_written(self, _other: impl FnOnce() -> Self) -> Self {

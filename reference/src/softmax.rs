@@ -76,7 +76,7 @@ impl Softmax {
         for line in Lines::along(self.options.axis(input.rank())?, input.shape()).iter() {
             let x: Vec<T> = line.read(input).collect();
             let m = x.iter().copied().reduce(|m, x| T::maximum(x, m)).unwrap_or(T::zero()); // (1)
-            let exponentials = || x.iter().map(|&x| (x - m).exp());
+            let exponentials = || x.iter().map(|&x| x.difference(m).exp());
             let sum = T::sum(exponentials());
             line.write(&mut output, exponentials().map(|e| e / sum)); // (2)
         }

@@ -318,7 +318,10 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
         // Limits at ±inf, NaN and poles; but an overflow even of double precision is none. Poles at 0 and to −inf are all there are.
         let overflows = value == f64::INFINITY && x.value.is_finite() && x.value != 0.0;
-        if x.is_exact() && !overflows && (!x.value.is_finite() || !value.is_finite()) {
+        // Where the argument is 0, or 1 to a logarithm, so that the result is 0 or 1, IEC 60559 (annex F of the C standard) has the
+        // result exact, its sign included.
+        let landmark = x.value == 0.0 && (value == 0.0 || value == 1.0) || x.value == 1.0 && value == 0.0;
+        if x.is_exact() && !overflows && (!x.value.is_finite() || !value.is_finite() || landmark) {
             return Self::exact(value);
         }
         if overflows && x.overflow == 0 {
@@ -330,8 +333,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
         let (mut bound, mut likely) = (brought(x.bound), brought(x.likely));
         // The value itself comes from the system's library.
         let roundings = 2.0 * declared(&declaration().functions).max(declared(&Functions::SYSTEM));
+        // What the argument remains of, the result does, as steep as the function is there.
+        let scale = value.abs().max(steepest(x.value, 0.0) * x.scale);
         if x.overflow == 0 {
-            return Self::rounded(value, bound, likely, NO_GRAIN, roundings);
+            let result = Self::rounded(value, bound, likely, NO_GRAIN, roundings);
+            return if scale.is_finite() { result.with_scale(scale) } else { result };
         }
         let limit = f(f64::from(x.overflow) * f64::INFINITY);
         if limit.is_infinite() {

@@ -275,30 +275,56 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         let root = Self::rounded(value, brought(x.bound), brought(x.likely), NO_GRAIN, 1.0).one_sided([1.0, 0.0]);
         if x.overflow == 0 { root } else { root.or_infinity(1) }
     }
+    /// An exponent that is no number of the type is rounded to one: x^(y + δ) = x^y·(1 + δ·ln x + …), |δ| ≤ u·|y|.
     fn powf(self, exponent: f64) -> Self {
+        let (x, narrow) = (self.closed(), arithmetic(false));
         let slope = |x: f64| (exponent * x.powf(exponent - 1.0)).abs();
-        self.function(
+        let power = self.function(
             |k| k.powf,
             |x| x.powf(exponent),
             |x, e| if x > e { slope(x - e).max(slope(x + e)) } else { f64::INFINITY },
-        )
+        );
+        let of_the_type = narrow.unit <= UNIT_64 || f64::from(exponent as f32) == exponent;
+        let logarithm = (x.value - x.bound).ln().abs().max((x.value + x.bound).ln().abs());
+        let share = logarithm * (exponent * narrow.unit).abs();
+        if of_the_type || power.is_exact() || !power.bound.is_finite() {
+            return power;
+        }
+        // e^s − 1 ≤ 2s as long as s ≤ 1.
+        if share.is_nan() || share > 1.0 {
+            return Self::unknown(power.value);
+        }
+        let more = 2.0 * share * power.value.abs();
+        Self { bound: power.bound + more, likely: power.likely + more, ..power }
     }
-
+    /// Rounded once under every declaration: see [`Real::difference`].
+    fn difference(self, other: Self) -> Self {
+        let (a, b) = (self.closed(), other.closed());
+        let pair = a + -b;
+        let difference = pair.closed();
+        let exact = difference.is_exact() || !pair.value.is_finite() || !difference.bound.is_finite();
+        if exact || difference.overflow != 0 {
+            return difference;
+        }
+        let scale = difference.scale;
+        Self::rounded(pair.value, pair.bound, pair.likely, NO_GRAIN, 1.0).with_scale(scale)
+    }
     /// However uncertain the sign, ||a| − |b|| ≤ |a − b|.
     fn abs(self) -> Self {
         let _ = self.less(Self::zero());
         let closed = self.closed();
         (if closed.value < 0.0 { -closed } else { closed }).one_sided([1.0, 0.0])
     }
-    /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, one of them is
-    /// written down wrong: then the first stands alone, lest the distance between them excuse it.
+    /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, or one alone is finite,
+    /// one of them is written down wrong: then the first stands alone, lest the distance between them excuse it.
     fn or_written(self, other: impl FnOnce() -> Self) -> Self {
         if !declaration().other_forms {
             return self;
         }
         let (a, b) = (self.closed(), other().closed());
         let alike = a.value == b.value || a.value.is_nan() && b.value.is_nan();
-        let at_odds = (a.value - b.value).abs() > a.bound + b.bound;
+        let of_one_class = a.value.is_finite() == b.value.is_finite();
+        let at_odds = !of_one_class || (a.value - b.value).abs() > a.bound + b.bound;
         if at_odds || alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
     }
 

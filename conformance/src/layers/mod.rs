@@ -135,8 +135,14 @@ pub(crate) fn unsupported(case: &Case) -> Option<String> {
     match case.layer.as_str() {
         "RNN" => rnn::unsupported(case),
         "GRU" => gru::unsupported(case),
+        layer if !NAMES.contains(&layer) => Some(format!("there is no layer {layer}")),
         _ => None,
     }
+}
+
+/// Whether a layer takes some numbers and refuses those beside them, as probabilities have ends.
+pub(crate) fn has_domain(layer: &str) -> bool {
+    layer == "BCELoss"
 }
 
 fn unknown(layer: &str) -> Error {

@@ -3,6 +3,7 @@
 use super::{Coordinate, Testimony, evaluate};
 use crate::bounded::{Bounded, Declaration, UNIT_64, under};
 use crate::case_file::Case;
+use crate::layers::has_domain;
 use crate::tensors::DType;
 use vocabulary::Result;
 
@@ -58,10 +59,14 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         let mut differences = [0.0; 3];
         let (mut rounding, mut width, mut smooth) = (0.0_f64, 0.0, true);
         for (difference, scale) in differences.iter_mut().zip([1.0, 0.5, 0.25]) {
-            // The layer takes the point itself, so what it refuses beside it lies outside its domain.
-            let (Ok(right), Ok(left)) = (at(step, scale), at(-step, scale)) else {
-                (kink, smooth) = (true, false);
-                continue;
+            let (right, left) = match (at(step, scale), at(-step, scale)) {
+                (Ok(right), Ok(left)) => (right, left),
+                // The layer takes the point itself: what it refuses beside it lies outside its domain.
+                _ if has_domain(&case.layer) => {
+                    (kink, smooth) = (true, false);
+                    continue;
+                }
+                (right, left) => (right?, left?),
             };
             let ((right, f_right, e_right, branches_right), (left, f_left, e_left, branches_left)) = (right, left);
             kink = branches_right != branches_left;

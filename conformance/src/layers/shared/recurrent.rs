@@ -128,7 +128,9 @@ pub(crate) fn numbers(case: &Case, gates: u128, [inputs, hidden, layers, directi
     let input = input_shape(case, "input");
     let steps = product(input.split_last().map_or(&[], |(_, leading)| leading));
     let kept = all(&[steps, states, sum(&[all(&[4, below]), all(&[4 + 2 * gates, hidden])])]);
-    sum(&[all(&[2, parameters]), kept, product(input), all(&[8, states, steps, hidden])])
+    // Small vectors and tensors take more beside their elements than for them: so much more, in numbers.
+    let beside = sum(&[all(&[200, states]), all(&[40, states, steps])]);
+    sum(&[all(&[2, parameters]), kept, product(input), all(&[8, states, steps, hidden]), beside])
 }
 
 /// Short sequences of every layout, with every option; `extra` are the layer's own options.
