@@ -44,7 +44,7 @@ pub(crate) fn kind_without_special() -> impl Strategy<Value = Kind> {
 pub fn shape() -> impl Strategy<Value = Vec<usize>> {
     let size = prop_oneof![6 => 1..6_usize, 1 => Just(0), 2 => 7..10_usize, 1 => 15..18_usize];
     prop_oneof![
-        4 => prop::collection::vec(size, 0..4),
+        4 => prop::collection::vec(size, 0..=4),
         1 => (30..70_usize).prop_map(|n| vec![n]),
         1 => (250..260_usize).prop_map(|n| vec![n]),
     ]
@@ -130,9 +130,9 @@ pub(crate) fn shift(case: &mut Case, group: Group, name: &str, by: f64) {
     update(case, group, name, |x| x + by);
 }
 
-/// Probabilities: into [0, 1], 0 and 1 among them.
+/// Probabilities: logits into [0, 1], close to its ends and 0 and 1 themselves among them.
 pub(crate) fn into_unit(case: &mut Case, group: Group, name: &str) {
-    update(case, group, name, |x| (0.5 + x / 4.0).clamp(0.0, 1.0));
+    update(case, group, name, |x| 1.0 / (1.0 + (-2.0 * x).exp()));
 }
 
 /// Variances: positive, and not so small that everything is lost in them.

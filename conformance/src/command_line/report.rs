@@ -153,8 +153,14 @@ impl Report {
         let sum = |count: fn(&Row) -> usize| self.rows.iter().map(count).sum::<usize>();
         let notes = [
             (sum(|row| row.unlikely), "elements beyond the likely bound 8√n·u·Σ|terms| though within the bound"),
-            (sum(|row| row.unknown), "elements not compared: some right order of operations overflows, or meets an infinity otherwise"),
-            (sum(|row| row.saturated), "gradients and losses so small by saturation or cancellation that their bounds say little"),
+            (
+                sum(|row| row.unknown),
+                "elements not compared: some right order of operations overflows, or meets an infinity otherwise",
+            ),
+            (
+                sum(|row| row.saturated),
+                "gradients and losses so small by saturation or cancellation that their bounds say little",
+            ),
         ];
         notes
             .iter()

@@ -65,29 +65,45 @@ fn output_shape(options: &Conv2dOptions, input: &[usize]) -> Vec<usize> {
     [batch, options.out_channels].into_iter().chain(windows).collect()
 }
 
-/// Every option, unequal along height and width, on images that the kernel fits into.
+/// Every option, unequal along height and width, on images from the least that kernel and padding admit on.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let pair = |largest: usize| (1..=largest, 1..=largest);
     let channels = (prop_oneof![2 => Just(1_usize), 1 => 2..4_usize], 1..4_usize, 1..4_usize);
-    let padding = prop_oneof![3 => (0..4_usize, 0..4_usize).prop_map(|(h, w)| json!([h, w])), 1 => Just(json!("valid")), 1 => Just(json!("same"))];
+    let padding = prop_oneof![
+        3 => (0..4_i64, 0..4_i64).prop_map(|(h, w)| json!([h, w])),
+        1 => Just(json!("valid")),
+        1 => Just(json!("same")),
+    ];
     let mode = prop_oneof![2 => Just("zeros"), 1 => Just("reflect"), 1 => Just("replicate"), 1 => Just("circular")];
     let geometry = (pair(4), pair(3), pair(3), padding, mode);
-    let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 0..6_usize, 0..6_usize);
+    let more = || prop_oneof![8 => 0..6_usize, 1 => 12..18_usize];
+    let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), more(), more());
     (channels, geometry, image, any::<bool>(), generators::kind())
         .prop_flat_map(move |((groups, inputs, outputs), geometry, (batch, height, width), bias, kind)| {
             let (kernel, mut stride, dilation, padding, mode) = geometry;
             if padding == json!("same") {
                 stride = (1, 1);
             }
-            // The image is at least as large as the kernel reaches, and as reflected or repeated padding is.
-            let size = |more: usize, kernel: usize, dilation: usize| dilation * (kernel - 1) + 1 + more;
-            let least = |size: usize| if mode == "zeros" { size } else { size.max(5) };
-            let image = [least(size(height, kernel.0, dilation.0)), least(size(width, kernel.1, dilation.1))];
             let options = json!({
                 "in_channels": groups * inputs, "out_channels": groups * outputs, "kernel_size": kernel, "stride": stride,
                 "padding": padding, "dilation": dilation, "groups": groups, "bias": bias, "padding_mode": mode,
             });
             let case = generators::case("Conv2d", options);
+            let least = |axis: usize, kernel: usize, dilation: usize| {
+                let reach = dilation * (kernel - 1);
+                let (total, larger) = match padding.get(axis).and_then(serde_json::Value::as_u64) {
+                    Some(padding) => (2 * padding as usize, padding as usize),
+                    None if padding == json!("same") => (reach, reach.div_ceil(2)),
+                    None => (0, 0),
+                };
+                let fits = (reach + 1).saturating_sub(total).max(1);
+                match mode {
+                    "reflect" => fits.max(larger + 1),
+                    "circular" => fits.max(larger),
+                    _ => fits,
+                }
+            };
+            let image = [least(0, kernel.0, dilation.0) + height, least(1, kernel.1, dilation.1) + width];
             let input: Vec<usize> = batch.into_iter().chain([groups * inputs]).chain(image).collect();
             let layer = task::options::<Conv2dOptions>(&case, true, &[])
                 .and_then(|options| Conv2d::<f32>::init(options, &mut SmallRng::seed_from_u64(0)));

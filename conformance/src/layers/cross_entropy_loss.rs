@@ -50,7 +50,8 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let size = || prop_oneof![6 => 1..5_usize, 1 => Just(0)];
     let classes = prop_oneof![4 => 1..6_usize, 1 => 15..18_usize];
     let layout = (prop::option::weighted(0.85, size()), prop::collection::vec(size(), 0..3));
-    let smoothing = prop_oneof![2 => Just(0.0), 1 => Just(0.1), 1 => 0.0..=1.0];
+    let smoothing =
+        prop_oneof![2 => Just(0.0), 1 => Just(0.1), 1 => 0.0..=1.0, 1 => prop::sample::select(vec![1.0, -0.5])];
     let ignored = prop_oneof![2 => Just(-100_i64), 2 => 0..4_i64];
     let flags = (any::<bool>(), any::<bool>());
     (layout, classes, (smoothing, ignored), flags, losses::reduction(), generators::kind())

@@ -1,7 +1,7 @@
 //! Embedding.
 
 use super::{input_shape, product};
-use crate::case_file::Case;
+use crate::case_file::{Case, Mode};
 use crate::generators;
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
@@ -56,30 +56,53 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let shape = prop::collection::vec(prop_oneof![6 => 1..5_usize, 1 => Just(0)], 0..3);
     let sizes = (1..9_usize, prop_oneof![4 => 1..6_usize, 1 => 15..18_usize, 1 => Just(0)]);
-    let p = prop_oneof![3 => Just(json!(2.0)), 1 => Just(json!(1.0)), 1 => Just(json!("inf")), 1 => Just(json!(0.5)), 1 => Just(json!(3))];
-    let max_norm = prop_oneof![2 => Just(None), 1 => (0.1..4.0_f64).prop_map(Some)];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let p = prop_oneof![
+        3 => Just(json!(2.0)),
+        5 => prop::sample::select(vec![json!(1.0), json!("inf"), json!(0.5), json!(3), json!(1.1)]),
+        2 => prop::sample::select(vec![json!(0), json!(-1.0), json!("-inf"), json!("nan")]),
+    ];
+    let max_norm = prop_oneof![
+        4 => Just(json!(null)),
+        2 => (0.1..4.0_f64).prop_map(|most| json!(most)),
+        1 => prop::sample::select(vec![json!(0.0), json!(-1.0), json!("inf")]),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.1));
     let padding = prop::option::of(any::<prop::sample::Index>());
     (shape, sizes, (p, max_norm), flags, padding, generators::kind())
-        .prop_flat_map(move |(shape, (rows, columns), (p, max_norm), (by_freq, sparse, negative), padding, kind)| {
-            let padding_idx = padding.map(|index| index.index(rows) as i64 - if negative { rows as i64 } else { 0 });
-            let sparse = sparse && !by_freq && !(padding_idx.is_some() && shape.is_empty());
-            // Rows without elements have no largest one.
-            let p = if columns == 0 { json!(2.0) } else { p };
-            let options = json!({
-                "num_embeddings": rows, "embedding_dim": columns, "padding_idx": padding_idx, "max_norm": max_norm,
-                "norm_type": p, "scale_grad_by_freq": by_freq, "sparse": sparse,
-            });
-            let output: Vec<usize> = shape.iter().copied().chain([columns]).collect();
-            let tensors = vec![(Group::State, "weight", vec![rows, columns]), (Group::GradOut, "output", output)];
-            let filled = generators::fill(generators::case("Embedding", options), dtype, kind, tensors);
-            let count: usize = shape.iter().product();
-            (filled, prop::collection::vec(0..rows as i64, count)).prop_map(move |(mut case, indices)| {
-                if let Ok(indices) = Tensor::from_vec(&shape, indices) {
-                    case.insert(Group::In, "input", indices);
+        .prop_flat_map(
+            move |(
+                shape,
+                (rows, columns),
+                (p, max_norm),
+                (by_freq, sparse, negative, training, freeze),
+                padding,
+                kind,
+            )| {
+                let padding_idx =
+                    padding.map(|index| index.index(rows) as i64 - if negative { rows as i64 } else { 0 });
+                let sparse = sparse && !by_freq && !(padding_idx.is_some() && shape.is_empty());
+                // Rows without elements have no largest one.
+                let p = if columns == 0 { json!(2.0) } else { p };
+                let options = json!({
+                    "num_embeddings": rows, "embedding_dim": columns, "padding_idx": padding_idx, "max_norm": max_norm,
+                    "norm_type": p, "scale_grad_by_freq": by_freq, "sparse": sparse, "_freeze": freeze,
+                });
+                let output: Vec<usize> = shape.iter().copied().chain([columns]).collect();
+                let mut tensors = vec![(Group::State, "weight", vec![rows, columns])];
+                if !freeze {
+                    tensors.push((Group::GradOut, "output", output));
                 }
-                case
-            })
-        })
+                let mut case = generators::case("Embedding", options);
+                generators::set_mode(&mut case, if training { Mode::Train } else { Mode::Eval });
+                let filled = generators::fill(case, dtype, kind, tensors);
+                let count: usize = shape.iter().product();
+                (filled, prop::collection::vec(0..rows as i64, count)).prop_map(move |(mut case, indices)| {
+                    if let Ok(indices) = Tensor::from_vec(&shape, indices) {
+                        case.insert(Group::In, "input", indices);
+                    }
+                    case
+                })
+            },
+        )
         .boxed()
 }

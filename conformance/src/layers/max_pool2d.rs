@@ -36,19 +36,22 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
     output.saturating_mul(4).saturating_add(product(input))
 }
 
-/// Every option, unequal along height and width; ties, by small integers, and images that a window fits into.
+/// Every option, unequal along height and width; ties, by small integers, and windows of padding alone.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let pair = |largest: usize| (1..=largest, 1..=largest);
+    let more = || prop_oneof![8 => 0..6_usize, 1 => 12..18_usize];
     let halves = (0..=2_usize, 0..=2_usize);
-    let image =
-        (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 1..4_usize, 0..6_usize, 0..6_usize);
+    let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 1..4_usize, more(), more());
     let geometry = (pair(4), prop::option::of(pair(4)), halves, pair(3));
     (geometry, image, any::<bool>(), any::<bool>(), generators::kind())
         .prop_flat_map(move |((kernel, stride, halves, dilation), image, return_indices, ceil_mode, kind)| {
             let (batch, channels, height, width) = image;
             let padding = (halves.0.min(kernel.0 / 2), halves.1.min(kernel.1 / 2));
-            let size = |more: usize, kernel: usize, dilation: usize| dilation * (kernel - 1) + 1 + more;
-            let image = [size(height, kernel.0, dilation.0), size(width, kernel.1, dilation.1)];
+            // From the least that a window fits into, padded, on.
+            let size = |more: usize, kernel: usize, dilation: usize, padding: usize| {
+                (dilation * (kernel - 1) + 1).saturating_sub(2 * padding).max(1) + more
+            };
+            let image = [size(height, kernel.0, dilation.0, padding.0), size(width, kernel.1, dilation.1, padding.1)];
             let options = json!({
                 "kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation,
                 "return_indices": return_indices, "ceil_mode": ceil_mode,

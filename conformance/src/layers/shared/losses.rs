@@ -91,7 +91,8 @@ pub(crate) fn weighted_cases(
 ) -> BoxedStrategy<Case> {
     // For each weight: whether there is one, how many leading dimensions it lacks, and where it is repeated.
     let weight = || (any::<bool>(), 0..3_usize, prop::collection::vec(any::<bool>(), 5));
-    let kind = generators::kind_without_special();
+    let kind =
+        if probabilities.is_empty() { generators::kind().boxed() } else { generators::kind_without_special().boxed() };
     (generators::shape(), prop::collection::vec(weight(), weights.len()), reduction(), kind)
         .prop_flat_map(move |(shape, given, (options, joined), kind)| {
             let output = if joined { Vec::new() } else { shape.clone() };

@@ -140,8 +140,8 @@ pub(crate) fn cases(
     extra: impl Strategy<Value = Json> + 'static,
     dtype: DType,
 ) -> BoxedStrategy<Case> {
-    let sizes = (1..4_usize, prop_oneof![3 => 1..4_usize, 1 => 7..10_usize], 1..4_usize);
-    let layout = (1..4_usize, prop::option::weighted(0.7, prop_oneof![5 => 1..3_usize, 1 => Just(0)]));
+    let sizes = (1..6_usize, prop_oneof![12 => 1..4_usize, 3 => 7..10_usize, 1 => 15..18_usize], 1..4_usize);
+    let layout = (1..6_usize, prop::option::weighted(0.7, prop_oneof![5 => 1..3_usize, 1 => Just(0)]));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let dropout = prop_oneof![2 => Just(0.0), 1 => Just(0.5), 1 => Just(0.2), 1 => Just(1.0)];
     (sizes, layout, flags, dropout, extra, generators::kind())
