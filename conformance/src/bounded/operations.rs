@@ -315,16 +315,16 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         let closed = self.closed();
         (if closed.value < 0.0 { -closed } else { closed }).one_sided([1.0, 0.0])
     }
-    /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, or one alone is finite,
-    /// one of them is written down wrong: then the first stands alone, lest the distance between them excuse it.
+    /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, or are of different
+    /// classes, one of them is written down wrong: then the first stands alone, lest the distance between them excuse it.
     fn or_written(self, other: impl FnOnce() -> Self) -> Self {
         if !declaration().other_forms {
             return self;
         }
         let (a, b) = (self.closed(), other().closed());
         let alike = a.value == b.value || a.value.is_nan() && b.value.is_nan();
-        let of_one_class = a.value.is_finite() == b.value.is_finite();
-        let at_odds = !of_one_class || (a.value - b.value).abs() > a.bound + b.bound;
+        let both_finite = a.value.is_finite() && b.value.is_finite();
+        let at_odds = if both_finite { (a.value - b.value).abs() > a.bound + b.bound } else { !alike };
         if at_odds || alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
     }
 

@@ -248,3 +248,43 @@ fn missing_and_superfluous_state_is_an_error() {
     right.expect = Expect::Values;
     assert_eq!(conclusions(&right, u64::MAX), [Conclusion::Passed, Conclusion::Passed]);
 }
+
+/// What a few bytes ask for is counted before anything of it is made.
+#[test]
+fn memory_is_counted_before_anything_is_made() {
+    let limits = Limits::default();
+    let hollow: &[(Group, &str, &[usize])] =
+        &[(Group::In, "input", &[1 << 27, 0]), (Group::In, "target", &[1 << 27, 0])];
+    let step: &[(Group, &str, &[usize])] = &[(Group::In, "input", &[1, 1])];
+    let image: &[(Group, &str, &[usize])] = &[(Group::In, "input", &[1, 4, 4])];
+    let conv = |more: serde_json::Value| {
+        let mut options = json!({"in_channels": 1, "out_channels": 1, "kernel_size": 1});
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        options
+    };
+    let too_large = [
+        case("CrossEntropyLoss", json!({"reduction": "none"}), hollow),
+        case("RNN", json!({"input_size": 1, "hidden_size": 1, "num_layers": 5_100_000}), step),
+        case("GRU", json!({"input_size": 1, "hidden_size": 1, "num_layers": 1_u64 << 62, "bidirectional": true}), step),
+        case("GRU", json!({"input_size": 1, "hidden_size": u64::MAX}), step),
+        case("Conv2d", conv(json!({"padding": 1 << 20})), image),
+        case("Conv2d", conv(json!({"padding": 1_u64 << 40, "padding_mode": "circular"})), image),
+        case("Conv2d", conv(json!({"kernel_size": 1_u64 << 40})), image),
+        case("Conv2d", conv(json!({"out_channels": 1_u64 << 62})), image),
+        case("Embedding", json!({"num_embeddings": 1_u64 << 40, "embedding_dim": 1}), &[]),
+    ];
+    for case in &too_large {
+        let computing = conformance::check_memory(case, conformance::Purpose::Computing, &limits);
+        let refused_by_itself = conclusions(case, limits.memory).iter().any(|c| *c == Conclusion::Passed);
+        assert!(computing.is_err() || refused_by_itself, "{} {:?}", case.layer, case.options);
+    }
+    // Whatever it looks like, nothing panics.
+    for layer in conformance::LAYERS {
+        for shape in [&[][..], &[0], &[3], &[0, 0], &[2, 3], &[1, 0, 2], &[1, 2, 2, 2], &[1, 1, 1, 1, 1]] {
+            let tensors: &[(Group, &str, &[usize])] = &[(Group::In, "input", shape), (Group::In, "hx", shape)];
+            for options in [json!({}), conv(json!({})), json!({"kernel_size": [0, 2]}), json!({"dim": i64::MIN})] {
+                conclusions(&case(layer, options, tensors), limits.memory);
+            }
+        }
+    }
+}
