@@ -167,7 +167,7 @@ enum Trust {
 /// Judges the bounds of the elements that are not exact. Those of which nothing is known have infinite ones, and count, unless an
 /// infinity or NaN of the input has come to them.
 fn trust(bounded: &[Target], smallest: f64) -> Trust {
-    let counts = |target: &&Target| target.bound > 0.0 && !(target.bound == f64::INFINITY && !target.value.is_finite());
+    let counts = |target: &&Target| target.bound > 0.0 && (target.bound.is_finite() || target.value.is_finite());
     let rounded = || bounded.iter().filter(counts);
     let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
     if bounds.is_empty() {

@@ -1,7 +1,7 @@
 //! BCELoss, transcribed: the equations of the torch.nn.BCELoss page.
 
 use crate::broadcast::{at, check_broadcast};
-use crate::difference_loss::reduced;
+use crate::losses::{reduced, share};
 use crate::{Real, check_grad_output};
 use vocabulary::{BCELossGradients, BCELossOptions, Error, Reduction, Result, StateDict, StateElement, Tensor};
 
@@ -160,18 +160,15 @@ impl<T: Real> BCELoss<T> {
         check_grad_output(LAYER, grad_output, self.output_shape(pass.input.shape(), pass.target.shape()))?;
         let BCELossPass { input, target, .. } = pass;
         let least = T::from_f64(f64::from(1e-12_f32));
-        let factor = |k: &[usize]| {
-            let g = at(grad_output, k);
-            let g = self.weight.as_ref().map_or(g, |weight| g * at(weight, k));
-            if self.options.effective_reduction() == Reduction::Mean { g / T::from_count(input.len()) } else { g }
-        };
+        let (reduction, n) = (self.options.effective_reduction(), input.len());
+        let share = |k: &[usize]| share(reduction, grad_output, self.weight.as_ref(), k, n);
         let of_input = Tensor::from_fn(input.shape(), |k| {
             let (x, t) = (at(input, k), at(target, k));
-            factor(k) * (x - t) / T::maximum((T::one() - x) * x, least) // (3)
+            share(k) * (x - t) / T::maximum((T::one() - x) * x, least) // (3)
         })?;
         let of_target = Tensor::from_fn(target.shape(), |k| {
             let x = at(input, k);
-            factor(k) * ((-x).ln_1p() - x.ln()) // (3)
+            share(k) * ((-x).ln_1p() - x.ln()) // (3)
         })?;
         Ok(BCELossGradients { input: of_input, target: of_target })
     }

@@ -1,7 +1,7 @@
 //! BCEWithLogitsLoss, transcribed: the equations of the torch.nn.BCEWithLogitsLoss page.
 
 use crate::broadcast::{at, check_broadcast};
-use crate::difference_loss::reduced;
+use crate::losses::{reduced, share};
 use crate::{Real, check_grad_output};
 use vocabulary::{
     BCEWithLogitsLossGradients, BCEWithLogitsLossOptions, Error, Reduction, Result, StateDict, StateElement, Tensor,
@@ -181,11 +181,8 @@ impl<T: Real> BCEWithLogitsLoss<T> {
     ) -> Result<BCEWithLogitsLossGradients<T>> {
         check_grad_output(LAYER, grad_output, self.output_shape(pass.input.shape(), pass.target.shape()))?;
         let BCEWithLogitsLossPass { input, target, .. } = pass;
-        let factor = |k: &[usize]| {
-            let g = at(grad_output, k);
-            let g = self.weight.as_ref().map_or(g, |weight| g * at(weight, k));
-            if self.options.effective_reduction() == Reduction::Mean { g / T::from_count(input.len()) } else { g }
-        };
+        let (reduction, n) = (self.options.effective_reduction(), input.len());
+        let share = |k: &[usize]| share(reduction, grad_output, self.weight.as_ref(), k, n);
         let of_input = Tensor::from_fn(input.shape(), |k| {
             let (x, t) = (at(input, k), at(target, k));
             let sigmoid = T::one() / (T::one() + (-x).exp());
@@ -196,7 +193,7 @@ impl<T: Real> BCEWithLogitsLoss<T> {
                 }
                 None => sigmoid - t, // (3)
             };
-            factor(k) * slope
+            share(k) * slope
         })?;
         let of_target = Tensor::from_fn(target.shape(), |k| {
             let x = at(input, k);
@@ -204,7 +201,7 @@ impl<T: Real> BCEWithLogitsLoss<T> {
                 Some(weight) => at(weight, k) * softplus(-x) - softplus(x), // (3)
                 None => -x,                                                 // (3)
             };
-            factor(k) * slope
+            share(k) * slope
         })?;
         Ok(BCEWithLogitsLossGradients { input: of_input, target: of_target })
     }

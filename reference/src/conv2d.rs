@@ -1,6 +1,6 @@
 //! Conv2d, transcribed: the equation of the torch.nn.Conv2d page. No blocking, nothing transformed: every output is its sum.
 
-use crate::{Real, check_grad_output};
+use crate::{Real, check_grad_output, indices};
 use rand::Rng;
 use vocabulary::{
     Conv2dGradients, Conv2dOptions, Error, Gradients, Layer, Padding, PaddingMode, Result, Saved, StateDict,
@@ -189,10 +189,8 @@ impl<T: Real> Conv2d<T> {
         let outputs = [self.options.out_channels];
         let mut db = self.options.bias.then(|| Tensor::full(&outputs, T::zero())).transpose()?;
         let grad_output = grad_output.reshape(&windows.batched(&shape?))?;
-        let mut gradients = grad_output.as_slice().iter();
-        Tensor::from_fn(grad_output.shape(), |index| {
-            let Some(&g) = gradients.next() else { return };
-            for tap in windows.taps(index) {
+        for (index, &g) in indices(grad_output.shape()).zip(grad_output.as_slice()) {
+            for tap in windows.taps(&index) {
                 if let Some(place) = tap.input {
                     dx[place] = dx[place] + w[tap.weight] * g; // (4)
                 }
@@ -202,7 +200,7 @@ impl<T: Real> Conv2d<T> {
             if let Some(db) = &mut db {
                 db[[index[1]]] = db[[index[1]]] + g; // (5)
             }
-        })?;
+        }
         Ok(Conv2dGradients {
             input: Tensor::from_vec(pass.input.shape(), dx)?,
             weight: Tensor::from_vec(pass.weight.shape(), dw)?,

@@ -1,18 +1,5 @@
 //! What losses of the difference of input and target have in common, so that their files hold formulas alone.
 
-use crate::Real;
-use vocabulary::{Reduction, Tensor};
-
-/// Joins the terms of a loss: equation (2) of every loss but CrossEntropyLoss.
-pub(crate) fn reduced<T: Real>(reduction: Reduction, terms: Tensor<T>) -> Tensor<T> {
-    let sum = || T::sum(terms.as_slice().iter().copied());
-    match reduction {
-        Reduction::None => terms,
-        Reduction::Sum => Tensor::scalar(sum()),
-        Reduction::Mean => Tensor::scalar(sum() / T::from_count(terms.len())),
-    }
-}
-
 /// Defines a loss whose terms are `term` of d = x − t, with the gradient `slope`·g, where c is `scale` or, for the mean of n
 /// terms, `scale`/n.
 macro_rules! difference_loss {
@@ -75,7 +62,7 @@ macro_rules! difference_loss {
                     $term // (1)
                 });
                 let terms = terms.map_err(|error| error.of(stringify!($loss), "output"))?;
-                Ok(crate::difference_loss::reduced(self.options.effective_reduction(), terms)) // (2)
+                Ok(crate::losses::reduced(self.options.effective_reduction(), terms)) // (2)
             }
 
             /// Equations (1) and (2), and what backward needs.
@@ -101,12 +88,13 @@ macro_rules! difference_loss {
                 };
                 let mut dx = Tensor::full(input.shape(), T::zero())?;
                 let mut dt = Tensor::full(target.shape(), T::zero())?;
-                Tensor::from_fn(&shape, |k| {
+                for k in crate::indices(&shape) {
+                    let k = &k[..];
                     let ($difference, $c) = (at(input, k) - at(target, k), scale);
                     let gradient = $slope * at(grad_output, k); // (3)
                     add(&mut dx, k, gradient);
                     add(&mut dt, k, -gradient);
-                })?;
+                }
                 Ok($gradients { input: dx, target: dt })
             }
         }

@@ -34,6 +34,7 @@ mod leaky_relu;
 mod linear;
 mod lines;
 mod log_sigmoid;
+mod losses;
 mod max_pool2d;
 mod mse_loss;
 mod real;
@@ -65,6 +66,18 @@ pub use sigmoid::{Sigmoid, SigmoidPass};
 pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 pub use vocabulary::*;
+
+/// The indices of a shape, in row-major order.
+fn indices(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
+    let shape = shape.to_vec();
+    (0..shape.iter().product()).map(move |mut place: usize| {
+        let mut index = vec![0; shape.len()];
+        for (i, size) in index.iter_mut().zip(&shape).rev() {
+            (*i, place) = (place % size, place / size);
+        }
+        index
+    })
+}
 
 /// Refuses a `grad_output` that does not have the output's shape, which the layer works out anew: what a pass shows, its owner may
 /// change, and it may be another layer's.

@@ -1,7 +1,7 @@
 //! MaxPool2d, transcribed: the equation of the torch.nn.MaxPool2d page.
 
 use crate::elementwise::layer_without_parameters;
-use crate::{Condition, Real, check_grad_output};
+use crate::{Condition, Real, check_grad_output, indices};
 use vocabulary::{Error, MaxPool2dGradients, MaxPool2dOptions, Pair, Result, Tensor};
 
 const LAYER: &str = "MaxPool2d";
@@ -125,13 +125,12 @@ impl MaxPool2d {
             largest.map_or(-1, |place| place as i64)
         });
         let places = places.map_err(|error| error.of(LAYER, "output"))?;
-        let mut place = places.as_slice().iter();
-        let output = Tensor::from_fn(&shape, |index| {
+        let largest = indices(&shape).zip(places.as_slice()).map(|(index, &place)| {
             let channel = planes.of(input.shape(), &index[..index.len() - 2]);
-            let place = place.next().and_then(|&place| usize::try_from(place).ok());
+            let place = usize::try_from(place);
             place.map_or(T::from_f64(f64::NEG_INFINITY), |place| input.as_slice()[channel + place])
-        })?;
-        Ok((output, places))
+        });
+        Ok((Tensor::from_vec(&shape, largest.collect())?, places))
     }
 
     /// The elements along an axis that window `a` holds, inside the input.
@@ -167,14 +166,13 @@ impl MaxPool2d {
         let mut dx = Tensor::full(&pass.input_shape, T::zero())?;
         let [.., height, width] = *pass.input_shape else { unreachable!("the input's shape was checked") };
         let planes = Planes { area: height * width };
-        let mut gradients = grad_output.as_slice().iter().zip(pass.places.as_slice());
-        Tensor::from_fn(grad_output.shape(), |index| {
-            let Some((&g, &place)) = gradients.next() else { return };
-            let Ok(place) = usize::try_from(place) else { return };
+        let gradients = grad_output.as_slice().iter().zip(pass.places.as_slice());
+        for (index, (&g, &place)) in indices(grad_output.shape()).zip(gradients) {
+            let Ok(place) = usize::try_from(place) else { continue };
             let channel = planes.of(&pass.input_shape, &index[..index.len() - 2]);
             let sum = &mut dx.as_mut_slice()[channel + place];
             *sum = *sum + g; // (3)
-        })?;
+        }
         Ok(MaxPool2dGradients { input: dx })
     }
 }
