@@ -91,6 +91,8 @@ pub(crate) struct Judge {
     pub keeps_sign_of_zero: bool,
     /// Whether the tensor is what large terms may leave nothing of: a gradient, or the output of a loss.
     pub may_vanish: bool,
+    /// Whether the case itself holds infinities or NaN.
+    pub holds_non_finite: bool,
 }
 
 impl Judge {
@@ -146,7 +148,7 @@ impl Judge {
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
-        let trust = trust(bounded, self.smallest);
+        let trust = trust(bounded, self.smallest, self.holds_non_finite);
         judgement.saturated = trust == Trust::Vanishing && self.may_vanish;
         judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;
         judgement
@@ -165,9 +167,12 @@ enum Trust {
 }
 
 /// Judges the bounds of the elements that are not exact. Those of which nothing is known have infinite ones, and count, unless an
-/// infinity or NaN of the input has come to them.
-fn trust(bounded: &[Target], smallest: f64) -> Trust {
-    let counts = |target: &&Target| target.bound > 0.0 && (target.bound.is_finite() || target.value.is_finite());
+/// infinity or NaN of the case itself has come to them.
+fn trust(bounded: &[Target], smallest: f64, holds_non_finite: bool) -> Trust {
+    let counts = |target: &&Target| {
+        let excused = holds_non_finite && target.bound == f64::INFINITY && !target.value.is_finite();
+        target.bound > 0.0 && !excused
+    };
     let rounded = || bounded.iter().filter(counts);
     let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
     if bounds.is_empty() {

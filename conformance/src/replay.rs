@@ -219,6 +219,7 @@ impl<'a> Trial<'a> {
         let in_f64 = recorded_types.contains(&DType::F64).then(|| theirs(DType::F64));
 
         complete(case, results, ours, may_be_partial)?;
+        let holds_non_finite = holds_non_finite(case);
         let mut judgements = Vec::new();
         for (group, name, actual) in results.iter() {
             if !is_due(case, group, name, may_be_partial) {
@@ -236,7 +237,7 @@ impl<'a> Trial<'a> {
             let (smallest, keeps_sign_of_zero) =
                 (Arithmetic::of(compute_type).smallest, layers::keeps_sign_of_zero(&case.layer, group));
             let may_vanish = group.is_gradient() || (group == Group::Out && layers::is_loss(&case.layer));
-            let judge = Judge { group, smallest, keeps_sign_of_zero, may_vanish };
+            let judge = Judge { group, smallest, keeps_sign_of_zero, may_vanish, holds_non_finite };
             judgements.push(match (actual, expected) {
                 (Value::Float(actual), Value::Float(expected)) => {
                     let actual: Vec<f64> = actual.as_slice().iter().map(|x| x.to_f64()).collect();
@@ -346,6 +347,18 @@ fn recorded_targets(
 fn is_due(case: &Case, group: Group, name: &str, may_be_partial: bool) -> bool {
     let records = case.tensors.keys().any(|(group, _)| group.is_result());
     !may_be_partial || !records || case.tensor(group, name).is_some()
+}
+
+/// Whether what a case brings, its options included, holds an infinity or NaN.
+fn holds_non_finite(case: &Case) -> bool {
+    let brought = case.tensors.iter().filter(|((group, _), _)| !group.is_result());
+    let mut tensors = brought.filter_map(|(_, tensor)| convert::<f64>(tensor).ok());
+    let mut options = case.options.values().filter_map(serde_json::Value::as_str);
+    let non_finite = |value: Value<f64>| match value {
+        Value::Float(tensor) => tensor.as_slice().iter().any(|x| !x.is_finite()),
+        Value::Integer(_) => false,
+    };
+    tensors.any(non_finite) || options.any(|text| ["inf", "-inf", "nan"].contains(&text))
 }
 
 /// Refuses results that lack a tensor which is due: the outputs always, all else unless results may be partial.

@@ -10,7 +10,8 @@ elementwise_layer! {
     /// $$ \frac{\partial L}{\partial x} = \begin{cases} (y + \alpha)\,g & y \le 0 \\ g & \text{otherwise} \end{cases}
     ///    \qquad (\text{inplace}) \tag{3} $$
     ///
-    /// At x = 0 the derivative is α, as in PyTorch; at NaN it is 1. With `inplace`, PyTorch has overwritten the input and takes (3), which
+    /// At x = 0 the derivative is α, as in PyTorch; at NaN it is 1, as in PyTorch where that does not compute whole vectors, in
+    /// which it makes NaN of it. With `inplace`, PyTorch has overwritten the input and takes (3), which
     /// loses all digits where y is close to −α, and refuses a negative α in backward.
     ///
     /// Shapes: any; the output has the input's.
@@ -31,6 +32,7 @@ elementwise_layer! {
     backward(options, x, y, g) = {
         let alpha = T::from_f64(options.alpha);
         match options.inplace {
+            _ if x.to_f64().is_nan() => g.or_nan(),
             false => T::select(x.less_or_equal(T::zero()), g * alpha * x.exp(), g), // (2)
             true => T::select(y.less_or_equal(T::zero()), g * (y + alpha), g), // (3)
         }

@@ -89,6 +89,11 @@ pub trait Real:
         self
     }
 
+    /// The same number, where PyTorch gives NaN in some places and the number in others.
+    fn or_nan(self) -> Self {
+        self
+    }
+
     /// |x|.
     fn abs(self) -> Self {
         Self::select(self.less(Self::zero()), -self, self)

@@ -15,7 +15,8 @@ pub enum Centring {
     /// Together |error| ≤ 2u(1 + 4u)·|x − μ| + 2u²(|x| + |μ|).
     Split,
     /// x·a + (β − μ·a), which is what remains of (x − μ)·a where scale and shift are worked out beforehand, μ rounded to the
-    /// narrower type: |error| ≤ 4u(|x| + |μ|), before the multiplication by a.
+    /// narrower type: |error| ≤ 4u(|x| + |μ|), before the multiplication by a. The shift is a sum of its own, which costs what it
+    /// is added to one more rounding.
     Products,
 }
 
@@ -36,6 +37,9 @@ pub struct Declaration {
     /// How many roundings a quotient counts: 1 where it is formed where the formula has it; one more for each product that
     /// may be formed after its divisor has gone into another factor, as in (a/n)·b for (a·b)/n.
     pub quotient_roundings: f64,
+    /// Whether products of several factors may be taken in any order, and not as the formula has them. Then what is exact in one
+    /// order, and costs nothing there, may be rounded in another.
+    pub products_in_any_order: bool,
     /// Whether a number that the formula writes in two ways ([`reference::Real::or_written`]) may be computed in the second.
     pub other_forms: bool,
 }
@@ -73,6 +77,7 @@ impl Declaration {
             centring: Centring::Products,
             pairs_round_once: false,
             quotient_roundings: 3.0,
+            products_in_any_order: true,
             other_forms: true,
         }
     }
@@ -84,6 +89,7 @@ impl Declaration {
         centring: Centring::Once,
         pairs_round_once: true,
         quotient_roundings: 1.0,
+        products_in_any_order: false,
         other_forms: false,
     };
 }

@@ -83,6 +83,8 @@ pub struct Bounded<const WIDE: bool = false> {
     grain: i32,
     /// The sign of the infinity that an implementation may have in place of the value; 0 where it may not.
     overflow: i8,
+    /// How many multiplications the value, exact so far, has come from.
+    products: u8,
     /// The magnitude of the terms that the value is what remains of, through all that followed.
     scale: f64,
 }
@@ -134,7 +136,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
 
     fn closed_at(value: f64, bound: f64, likely: f64, grain: i32) -> Self {
         let sides = if value.is_finite() { [value, -value].map(|side| (side + bound).max(0.0)) } else { [0.0; 2] };
-        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, scale: value.abs() }
+        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, products: 0, scale: value.abs() }
     }
 
     fn unknown(value: f64) -> Self {
@@ -218,10 +220,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
             return closed_at(self.value, 0.0, 0.0, self.grain);
         }
         let own = Arithmetic::gamma(UNIT_64, n - 1.0) * magnitude + n * arithmetic.smallest;
+        let additions = if declaration().centring == Centring::Products { n } else { n - 1.0 };
         let rounding = if n == 2.0 && declaration().pairs_round_once {
             arithmetic.unit * (self.value.abs() + self.bound)
         } else {
-            Arithmetic::gamma(arithmetic.unit, n - 1.0) * magnitude
+            Arithmetic::gamma(arithmetic.unit, additions) * magnitude
         };
         let likely =
             if n < LIKELY_FROM { rounding } else { rounding.min(LAMBDA * n.sqrt() * arithmetic.unit * magnitude) };

@@ -69,6 +69,7 @@ impl<const WIDE: bool> Add for Bounded<WIDE> {
             terms: self.terms + other.terms,
             grain: self.grain.min(other.grain),
             overflow,
+            products: 0,
             scale: self.scale + other.scale,
         }
     }
@@ -125,7 +126,11 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             return Self::exact(value).with_scale(a.scale * b.scale);
         }
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
-        let product = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, 1.0);
+        let before = a.products.saturating_add(b.products);
+        let roundings = if declaration().products_in_any_order { 1.0 + f64::from(before) } else { 1.0 };
+        let product = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings);
+        // What is exact altogether is exact in every order.
+        let product = Self { products: if product.is_exact() { before.saturating_add(1) } else { 0 }, ..product };
         // Factors of certain signs have a product of a certain sign, however it is rounded.
         let product = product.one_sided([
             a.sides[0] * b.sides[0] + a.sides[1] * b.sides[1],
@@ -191,13 +196,13 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     type Wide = Bounded<true>;
 
     fn widen(self) -> Bounded<true> {
-        let Self { value, bound, likely, sides, terms, grain, overflow, scale } = self.closed();
-        Bounded { value, bound, likely, sides, terms, grain, overflow, scale }
+        let Self { value, bound, likely, sides, terms, grain, overflow, products, scale } = self.closed();
+        Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale }
     }
 
     fn narrow(wide: Bounded<true>) -> Self {
-        let Bounded { value, bound, likely, sides, terms, grain, overflow, scale } = wide.closed();
-        let same = Self { value, bound, likely, sides, terms, grain, overflow, scale };
+        let Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale } = wide.closed();
+        let same = Self { value, bound, likely, sides, terms, grain, overflow, products, scale };
         if WIDE || bound == f64::INFINITY || !value.is_finite() {
             return same;
         }
@@ -326,6 +331,10 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         let both_finite = a.value.is_finite() && b.value.is_finite();
         let at_odds = if both_finite { (a.value - b.value).abs() > a.bound + b.bound } else { !alike };
         if at_odds || alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
+    }
+
+    fn or_nan(self) -> Self {
+        if declaration().other_forms { Self::unknown(f64::NAN) } else { self }
     }
 
     fn less(self, other: Self) -> Condition {
