@@ -13,21 +13,25 @@ const LAYER: &str = "BatchNorm2d";
 ///
 /// For each channel c, over its n = N·H·W values x:
 ///
-/// $$ \mu = \tfrac{1}{n}\sum x \tag{1} $$
-/// $$ \sigma^2 = \tfrac{1}{n}\sum (x - \mu)^2 \tag{2} $$
-/// $$ r = 1/\sqrt{\sigma^2 + \varepsilon} \tag{3} $$
-/// $$ \hat x = (x - \mu)\,r \tag{4} $$
-/// $$ y = \gamma\,\hat x + \beta \tag{5} $$
-/// $$ \mu_{run} \leftarrow (1 - m)\,\mu_{run} + m\,\mu \tag{6} $$
-/// $$ \sigma^2_{run} \leftarrow (1 - m)\,\sigma^2_{run} + m\,\tfrac{n}{n-1}\,\sigma^2 \tag{7} $$
+/// ```math
+/// \mu = \tfrac{1}{n}\sum x \tag{1}
+/// \sigma^2 = \tfrac{1}{n}\sum (x - \mu)^2 \tag{2}
+/// r = 1/\sqrt{\sigma^2 + \varepsilon} \tag{3}
+/// \hat x = (x - \mu)\,r \tag{4}
+/// y = \gamma\,\hat x + \beta \tag{5}
+/// \mu_{run} \leftarrow (1 - m)\,\mu_{run} + m\,\mu \tag{6}
+/// \sigma^2_{run} \leftarrow (1 - m)\,\sigma^2_{run} + m\,\tfrac{n}{n-1}\,\sigma^2 \tag{7}
+/// ```
 ///
 /// In evaluation, where running statistics are kept, they take the place of (1) and (2). m is `momentum`, or 1/t at the
 /// t-th batch where `momentum` is `None`. Backward, with g = ∂L/∂y and, where batch statistics are used,
 ///
-/// $$ \frac{\partial L}{\partial \beta} = \sum g \tag{8} $$
-/// $$ \frac{\partial L}{\partial \gamma} = \sum g\,\hat x \tag{9} $$
-/// $$ \frac{\partial L}{\partial x} = \gamma\,r\,(g - \tfrac{1}{n}\sum g - \hat x\,\tfrac{1}{n}\sum g\,\hat x) \tag{10} $$
-/// $$ \frac{\partial L}{\partial x} = \gamma\,r\,g \quad\text{where running statistics are used} \tag{11} $$
+/// ```math
+/// \frac{\partial L}{\partial \beta} = \sum g \tag{8}
+/// \frac{\partial L}{\partial \gamma} = \sum g\,\hat x \tag{9}
+/// \frac{\partial L}{\partial x} = \gamma\,r\,(g - \tfrac{1}{n}\sum g - \hat x\,\tfrac{1}{n}\sum g\,\hat x) \tag{10}
+/// \frac{\partial L}{\partial x} = \gamma\,r\,g \quad\text{where running statistics are used} \tag{11}
+/// ```
 ///
 /// Statistics and sums are carried in [`Real::Wide`] and x − μ is rounded once, so that an `f32` channel whose mean is a
 /// million times its deviation is normalised as exactly as any other.

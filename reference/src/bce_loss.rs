@@ -11,10 +11,12 @@ const LAYER: &str = "BCELoss";
 ///
 /// For each of the n elements, with the probability x, the target t and the weight w (1 where there is none):
 ///
-/// $$ \ell = -w\,\bigl[t\,\max(\ln x, -100) + (1 - t)\,\max(\ln(1 - x), -100)\bigr] \tag{1} $$
-/// $$ L = \tfrac{1}{n}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{2} $$
-/// $$ \frac{\partial L}{\partial x} = \kappa\,w\,\frac{x - t}{\max(x\,(1 - x),\,10^{-12})}, \qquad
-///    \frac{\partial L}{\partial t} = \kappa\,w\,(\ln(1 - x) - \ln x) \tag{3} $$
+/// ```math
+/// \ell = -w\,\bigl[t\,\max(\ln x, -100) + (1 - t)\,\max(\ln(1 - x), -100)\bigr] \tag{1}
+/// L = \tfrac{1}{n}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{2}
+/// \frac{\partial L}{\partial x} = \kappa\,w\,\frac{x - t}{\max(x\,(1 - x),\,10^{-12})}, \qquad
+///    \frac{\partial L}{\partial t} = \kappa\,w\,(\ln(1 - x) - \ln x) \tag{3}
+/// ```
 ///
 /// where κ is `grad_output`, or `grad_output`/n for the mean. The logarithms of (1) end at −100, so that no loss is infinite;
 /// those of ∂L/∂t do not, as in PyTorch, whose 10⁻¹² is a number of single precision in both types. The mean of no elements is

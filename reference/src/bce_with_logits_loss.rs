@@ -13,11 +13,13 @@ const LAYER: &str = "BCEWithLogitsLoss";
 ///
 /// For each of the n elements, with the logit x, the target t, the weight w and the positive weight p (1 where there are none):
 ///
-/// $$ \ell = w\,\bigl[p\,t\,s(-x) + (1 - t)\,s(x)\bigr], \qquad
-///    s(a) = \ln(1 + e^a) = \max(a, 0) + \ln(1 + e^{-|a|}) \tag{1} $$
-/// $$ L = \tfrac{1}{n}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{2} $$
-/// $$ \frac{\partial L}{\partial x} = \kappa\,w\,\bigl[(p\,t + 1 - t)\,\sigma(x) - p\,t\bigr], \qquad
-///    \frac{\partial L}{\partial t} = \kappa\,w\,\bigl[p\,s(-x) - s(x)\bigr] \tag{3} $$
+/// ```math
+/// \ell = w\,\bigl[p\,t\,s(-x) + (1 - t)\,s(x)\bigr], \qquad
+///    s(a) = \ln(1 + e^a) = \max(a, 0) + \ln(1 + e^{-|a|}) \tag{1}
+/// L = \tfrac{1}{n}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{2}
+/// \frac{\partial L}{\partial x} = \kappa\,w\,\bigl[(p\,t + 1 - t)\,\sigma(x) - p\,t\bigr], \qquad
+///    \frac{\partial L}{\partial t} = \kappa\,w\,\bigl[p\,s(-x) - s(x)\bigr] \tag{3}
+/// ```
 ///
 /// where κ is `grad_output`, or `grad_output`/n for the mean; without p, ∂L/∂t is −κ·w·x. PyTorch writes (1) as
 /// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit; of numbers that

@@ -14,23 +14,31 @@ const LAYER: &str = "Conv2d";
 /// With s = `stride`, d = `dilation`, p = what is padded at the start, G = `groups`, and for the output channel o of group
 /// γ = ⌊o·G/O⌋, over the group's C/G input channels c and the kernel's taps (i, j):
 ///
-/// $$ y_{noab} = \beta_o + \sum_{c}\sum_{i}\sum_{j}
-///    w_{ocij}\;\tilde x_{n,\;\gamma C/G + c,\;a s_h + i d_h - p_h,\;b s_w + j d_w - p_w} \tag{1} $$
+/// ```math
+/// y_{noab} = \beta_o + \sum_{c}\sum_{i}\sum_{j}
+///    w_{ocij}\;\tilde x_{n,\;\gamma C/G + c,\;a s_h + i d_h - p_h,\;b s_w + j d_w - p_w} \tag{1}
+/// ```
 ///
 /// where x̃ is the input and, outside it, what `padding_mode` says:
 ///
-/// $$ \tilde x_k = 0 \;(\text{zeros}), \quad x_{\min(\max(k, 0), S-1)} \;(\text{replicate}), \quad
-///    x_{k \bmod S} \;(\text{circular}), \quad x_{|k|} \text{ or } x_{2(S-1)-k} \;(\text{reflect}) \tag{2} $$
+/// ```math
+/// \tilde x_k = 0 \;(\text{zeros}), \quad x_{\min(\max(k, 0), S-1)} \;(\text{replicate}), \quad
+///    x_{k \bmod S} \;(\text{circular}), \quad x_{|k|} \text{ or } x_{2(S-1)-k} \;(\text{reflect}) \tag{2}
+/// ```
 ///
 /// for a size S. The outputs along an axis are as many as windows fit:
 ///
-/// $$ S' = \Bigl\lfloor\frac{S + p_{start} + p_{end} - d(k - 1) - 1}{s}\Bigr\rfloor + 1 \tag{3} $$
+/// ```math
+/// S' = \Bigl\lfloor\frac{S + p_{start} + p_{end} - d(k - 1) - 1}{s}\Bigr\rfloor + 1 \tag{3}
+/// ```
 ///
 /// Backward, each output's gradient g goes to every factor of its sum:
 ///
-/// $$ \frac{\partial L}{\partial x_{ncq}} = \sum_{\text{(o, a, b, i, j) that read } q} w_{ocij}\,g_{noab} \tag{4} $$
-/// $$ \frac{\partial L}{\partial w_{ocij}} = \sum_{n, a, b} \tilde x\,g_{noab}, \qquad
-///    \frac{\partial L}{\partial \beta_o} = \sum_{n, a, b} g_{noab} \tag{5} $$
+/// ```math
+/// \frac{\partial L}{\partial x_{ncq}} = \sum_{\text{(o, a, b, i, j) that read } q} w_{ocij}\,g_{noab} \tag{4}
+/// \frac{\partial L}{\partial w_{ocij}} = \sum_{n, a, b} \tilde x\,g_{noab}, \qquad
+///    \frac{\partial L}{\partial \beta_o} = \sum_{n, a, b} g_{noab} \tag{5}
+/// ```
 ///
 /// Padded zeros are real zeros: a weight that is infinite or NaN makes NaN of them. As in PyTorch, a negative padding crops, in
 /// every mode but zeros, and an input without channels gives an output without channels, whatever `out_channels` says.

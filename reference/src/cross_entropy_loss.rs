@@ -14,21 +14,25 @@ const LAYER: &str = "CrossEntropyLoss";
 /// For each item of the batch, over its C logits x, with the weights w of the classes (1 where there are none) and
 /// ε = `label_smoothing`:
 ///
-/// $$ s_c = \ln\frac{e^{x_c}}{\sum_k e^{x_k}} = x_c - m - \ln\sum_k e^{x_k - m}, \qquad m = \max_k x_k \tag{1} $$
-/// $$ \ell = -(1 - \varepsilon)\,w_y\,s_y - \tfrac{\varepsilon}{C}\sum_c w_c\,s_c \qquad
-///    (\text{class } y;\; 0 \text{ where } y \text{ is } \texttt{ignore\_index}) \tag{2} $$
-/// $$ \ell = -\sum_c w_c\,q_c\,s_c, \qquad q_c = (1 - \varepsilon)\,t_c + \tfrac{\varepsilon}{C} \qquad
-///    (\text{probabilities } t) \tag{3} $$
-/// $$ L = \tfrac{1}{W}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{4} $$
+/// ```math
+/// s_c = \ln\frac{e^{x_c}}{\sum_k e^{x_k}} = x_c - m - \ln\sum_k e^{x_k - m}, \qquad m = \max_k x_k \tag{1}
+/// \ell = -(1 - \varepsilon)\,w_y\,s_y - \tfrac{\varepsilon}{C}\sum_c w_c\,s_c \qquad
+///    (\text{class } y;\; 0 \text{ where } y \text{ is } \texttt{ignore\_index}) \tag{2}
+/// \ell = -\sum_c w_c\,q_c\,s_c, \qquad q_c = (1 - \varepsilon)\,t_c + \tfrac{\varepsilon}{C} \qquad
+///    (\text{probabilities } t) \tag{3}
+/// L = \tfrac{1}{W}\sum \ell \;(\text{mean}), \qquad L = \sum \ell \;(\text{sum}), \qquad \ell \;(\text{none}) \tag{4}
+/// ```
 ///
 /// The mean divides by the sum W of the weights w_y of the classes that are not ignored; for probabilities W is the number of
 /// items. So a mean of nothing, or of ignored items alone, is NaN. As in PyTorch, the two parts of (2) are joined, and only then added, which
 /// shows where W is 0. Backward, with the coefficients of the logarithms
 ///
-/// $$ G_c = \frac{\partial \ell}{\partial s_c} = -w_c\bigl((1 - \varepsilon)\,[c = y] + \tfrac{\varepsilon}{C}\bigr)
-///    \text{ or } -w_c\,q_c, \qquad 0 \text{ of an ignored item} \tag{5} $$
-/// $$ \frac{\partial L}{\partial x_c} = \kappa\,G_c - e^{s_c}\sum_k \kappa\,G_k, \qquad
-///    \frac{\partial L}{\partial t_c} = -\kappa\,(1 - \varepsilon)\,w_c\,s_c \tag{6} $$
+/// ```math
+/// G_c = \frac{\partial \ell}{\partial s_c} = -w_c\bigl((1 - \varepsilon)\,[c = y] + \tfrac{\varepsilon}{C}\bigr)
+///    \text{ or } -w_c\,q_c, \qquad 0 \text{ of an ignored item} \tag{5}
+/// \frac{\partial L}{\partial x_c} = \kappa\,G_c - e^{s_c}\sum_k \kappa\,G_k, \qquad
+///    \frac{\partial L}{\partial t_c} = -\kappa\,(1 - \varepsilon)\,w_c\,s_c \tag{6}
+/// ```
 ///
 /// where κ is `grad_output`, or `grad_output`/W for the mean.
 ///

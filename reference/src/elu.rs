@@ -5,10 +5,12 @@ use crate::elementwise::elementwise_layer;
 elementwise_layer! {
     /// Each element where it is positive, and an exponential that tends to −α where it is not.
     ///
-    /// $$ y = \begin{cases} \alpha\,(e^x - 1) & x < 0 \\ x & \text{otherwise} \end{cases} \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = \begin{cases} \alpha\,e^x g & x \le 0 \\ g & \text{otherwise} \end{cases} \tag{2} $$
-    /// $$ \frac{\partial L}{\partial x} = \begin{cases} (y + \alpha)\,g & y \le 0 \\ g & \text{otherwise} \end{cases}
-    ///    \qquad (\text{inplace}) \tag{3} $$
+    /// ```math
+    /// y = \begin{cases} \alpha\,(e^x - 1) & x < 0 \\ x & \text{otherwise} \end{cases} \tag{1}
+    /// \frac{\partial L}{\partial x} = \begin{cases} \alpha\,e^x g & x \le 0 \\ g & \text{otherwise} \end{cases} \tag{2}
+    /// \frac{\partial L}{\partial x} = \begin{cases} (y + \alpha)\,g & y \le 0 \\ g & \text{otherwise} \end{cases}
+    ///    \qquad (\text{inplace}) \tag{3}
+    /// ```
     ///
     /// At x = 0 the derivative is α, as in PyTorch; at NaN it is 1, as in PyTorch where that does not compute whole vectors, in
     /// which it makes NaN of it. With `inplace`, PyTorch has overwritten the input and takes (3), which

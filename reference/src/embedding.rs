@@ -14,22 +14,28 @@ const LAYER: &str = "Embedding";
 ///
 /// For an input of indices k into the V = `num_embeddings` rows of D = `embedding_dim` numbers:
 ///
-/// $$ y_{\ldots d} = w_{k_{\ldots}\,d} \tag{1} $$
+/// ```math
+/// y_{\ldots d} = w_{k_{\ldots}\,d} \tag{1}
+/// ```
 ///
 /// With `max_norm` M, each row that is looked up and whose p-norm (p = `norm_type`) exceeds M is first scaled down:
 ///
-/// $$ \lVert w_k \rVert = \Bigl(\sum_d |w_{kd}|^p\Bigr)^{1/p}, \qquad \max_d |w_{kd}| \;(p = \infty), \qquad
+/// ```math
+/// \lVert w_k \rVert = \Bigl(\sum_d |w_{kd}|^p\Bigr)^{1/p}, \qquad \max_d |w_{kd}| \;(p = \infty), \qquad
 ///    \min_d |w_{kd}| \;(p = -\infty), \qquad
-///    \#\{w_{kd} \ne 0\} \;(p = 0) \tag{2} $$
-/// $$ w_k \leftarrow \frac{M}{\lVert w_k \rVert + 10^{-7}}\,w_k \tag{3} $$
+///    \#\{w_{kd} \ne 0\} \;(p = 0) \tag{2}
+/// w_k \leftarrow \frac{M}{\lVert w_k \rVert + 10^{-7}}\,w_k \tag{3}
+/// ```
 ///
 /// where the norm of a row of one number is its magnitude for every p but 0, even NaN, as in PyTorch.
 /// [`Embedding::forward_pass`] keeps what (3) gives in the layer's weight, as PyTorch does; [`Embedding::forward`] does not.
 /// The weight's gradient adds up the gradients of a row's copies, over c_k, the number of its copies, where
 /// `scale_grad_by_freq` is set, and is 0 for the row `padding_idx`:
 ///
-/// $$ \frac{\partial L}{\partial w_{kd}} = \sum_{\text{places that hold } k} g_{\ldots d}, \qquad
-///    \text{or } g_{\ldots d}/c_k \tag{4} $$
+/// ```math
+/// \frac{\partial L}{\partial w_{kd}} = \sum_{\text{places that hold } k} g_{\ldots d}, \qquad
+///    \text{or } g_{\ldots d}/c_k \tag{4}
+/// ```
 ///
 /// It is the gradient by the weight as (3) has left it, as in PyTorch: nothing is differentiated through (3).
 ///

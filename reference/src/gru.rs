@@ -9,24 +9,30 @@ recurrent_layer! {
     ///
     /// At each step, from the hidden state h (at first `hx` or 0) and the input x, with ⊙ element by element:
     ///
-    /// $$ r = \sigma(W_{ir}\,x + b_{ir} + W_{hr}\,h + b_{hr}) \tag{1} $$
-    /// $$ z = \sigma(W_{iz}\,x + b_{iz} + W_{hz}\,h + b_{hz}) \tag{2} $$
-    /// $$ n = \tanh(W_{in}\,x + b_{in} + r \odot (W_{hn}\,h + b_{hn})) \tag{3} $$
-    /// $$ h' = (1 - z) \odot n + z \odot h \tag{4} $$
+    /// ```math
+    /// r = \sigma(W_{ir}\,x + b_{ir} + W_{hr}\,h + b_{hr}) \tag{1}
+    /// z = \sigma(W_{iz}\,x + b_{iz} + W_{hz}\,h + b_{hz}) \tag{2}
+    /// n = \tanh(W_{in}\,x + b_{in} + r \odot (W_{hn}\,h + b_{hn})) \tag{3}
+    /// h' = (1 - z) \odot n + z \odot h \tag{4}
+    /// ```
     ///
     /// PyTorch resets after the matrix product, as (3) does. The paper resets before it:
     ///
-    /// $$ n = \tanh(W_{in}\,x + b_{in} + W_{hn}\,(r \odot h) + b_{hn}) $$
+    /// ```math
+    /// n = \tanh(W_{in}\,x + b_{in} + W_{hn}\,(r \odot h) + b_{hn})
+    /// ```
     ///
     /// which gives other numbers from the same parameters. The input of a further layer is the output of the layer below,
     /// multiplied in training by 0 with the probability `dropout` and else by 1/(1 − `dropout`). The reverse direction goes from
     /// the last step to the first. Backward, with dh' from the output and from the next step, and q = W_hn·h + b_hn:
     ///
-    /// $$ dz = dh' \odot (h - n), \qquad dn = dh' \odot (1 - z) \tag{5} $$
-    /// $$ da_n = dn\,(1 - n^2), \qquad dr = da_n \odot q \tag{6} $$
-    /// $$ da_r = dr\,r\,(1 - r), \qquad da_z = dz\,z\,(1 - z) \tag{7} $$
-    /// $$ d(W_i x + b_i) = (da_r, da_z, da_n), \qquad d(W_h h + b_h) = (da_r, da_z, r \odot da_n) \tag{8} $$
-    /// $$ dh = z \odot dh' + W_h^\top\,d(W_h h + b_h), \qquad dx = W_i^\top\,d(W_i x + b_i) \tag{9} $$
+    /// ```math
+    /// dz = dh' \odot (h - n), \qquad dn = dh' \odot (1 - z) \tag{5}
+    /// da_n = dn\,(1 - n^2), \qquad dr = da_n \odot q \tag{6}
+    /// da_r = dr\,r\,(1 - r), \qquad da_z = dz\,z\,(1 - z) \tag{7}
+    /// d(W_i x + b_i) = (da_r, da_z, da_n), \qquad d(W_h h + b_h) = (da_r, da_z, r \odot da_n) \tag{8}
+    /// dh = z \odot dh' + W_h^\top\,d(W_h h + b_h), \qquad dx = W_i^\top\,d(W_i x + b_i) \tag{9}
+    /// ```
     ///
     /// and each weight's gradient is the sum over the steps of (8) times xᵀ or hᵀ, each bias's that of (8): the products with
     /// weights and inputs are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. PyTorch writes (4) as

@@ -7,12 +7,14 @@ difference_loss! {
     ///
     /// Input and target are broadcast against each other to one shape of n elements; then
     ///
-    /// $$ \ell_k = |x_k - t_k| \tag{1} $$
-    /// $$ L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \qquad L = \sum_k \ell_k \;(\text{sum}), \qquad
-    ///    \ell \;(\text{none}) \tag{2} $$
-    /// $$ \frac{\partial}{\partial x_k} = \operatorname{sign}(x_k - t_k)\,c\,g_k, \qquad
+    /// ```math
+    /// \ell_k = |x_k - t_k| \tag{1}
+    /// L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \qquad L = \sum_k \ell_k \;(\text{sum}), \qquad
+    ///    \ell \;(\text{none}) \tag{2}
+    /// \frac{\partial}{\partial x_k} = \operatorname{sign}(x_k - t_k)\,c\,g_k, \qquad
     ///    \frac{\partial}{\partial t_k} = -\frac{\partial}{\partial x_k}, \qquad
-    ///    c = \tfrac{1}{n} \;(\text{mean}) \text{ or } 1 \tag{3} $$
+    ///    c = \tfrac{1}{n} \;(\text{mean}) \text{ or } 1 \tag{3}
+    /// ```
     ///
     /// and the gradient of an element that was broadcast is the sum over its copies. Where x = t the sign is 0, and so it is, as in
     /// PyTorch, where x − t is NaN: the gradient is then 0·c·g. The mean of no elements is NaN.

@@ -7,8 +7,10 @@ elementwise_layer! {
     ///
     /// With a = `negative_slope`:
     ///
-    /// $$ y = \begin{cases} x & x > 0 \\ a\,x & \text{otherwise} \end{cases} \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = \begin{cases} g & x > 0 \\ a\,g & \text{otherwise} \end{cases} \tag{2} $$
+    /// ```math
+    /// y = \begin{cases} x & x > 0 \\ a\,x & \text{otherwise} \end{cases} \tag{1}
+    /// \frac{\partial L}{\partial x} = \begin{cases} g & x > 0 \\ a\,g & \text{otherwise} \end{cases} \tag{2}
+    /// ```
     ///
     /// At x = 0 the derivative is a, as in PyTorch; at NaN, too. With `inplace`, PyTorch has overwritten the input and asks y for its
     /// sign, so that backward refuses a negative a.

@@ -13,10 +13,12 @@ const LAYER: &str = "Linear";
 ///
 /// With the leading dimensions of the input joined into B rows, I = `in_features` and O = `out_features`:
 ///
-/// $$ y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o \tag{1} $$
-/// $$ \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi} \tag{2} $$
-/// $$ \frac{\partial L}{\partial w_{oi}} = \sum_b g_{bo}\,x_{bi} \tag{3} $$
-/// $$ \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo} \tag{4} $$
+/// ```math
+/// y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o \tag{1}
+/// \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi} \tag{2}
+/// \frac{\partial L}{\partial w_{oi}} = \sum_b g_{bo}\,x_{bi} \tag{3}
+/// \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo} \tag{4}
+/// ```
 ///
 /// where g = ∂L/∂y is `grad_output`.
 ///

@@ -5,9 +5,11 @@ use crate::elementwise::elementwise_layer;
 elementwise_layer! {
     /// The logarithm of the logistic function of each element.
     ///
-    /// $$ y = \ln\frac{1}{1 + e^{-x}} = \min(x, 0) - \ln(1 + e^{-|x|}) \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = g\,\sigma(-x), \qquad
-    ///    \sigma(-x) = \frac{1}{1 + z} \;(x < 0) \text{ or } \frac{z}{1 + z}, \qquad z = e^{-|x|} \tag{2} $$
+    /// ```math
+    /// y = \ln\frac{1}{1 + e^{-x}} = \min(x, 0) - \ln(1 + e^{-|x|}) \tag{1}
+    /// \frac{\partial L}{\partial x} = g\,\sigma(-x), \qquad
+    ///    \sigma(-x) = \frac{1}{1 + z} \;(x < 0) \text{ or } \frac{z}{1 + z}, \qquad z = e^{-|x|} \tag{2}
+    /// ```
     ///
     /// Both hold over the whole range: y = x where x is far below 0, and y = −e^(−x) where it is far above.
     ///

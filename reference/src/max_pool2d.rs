@@ -11,18 +11,24 @@ const LAYER: &str = "MaxPool2d";
 /// With s = `stride`, d = `dilation` and p = `padding`, over the window's elements (i, j) that lie inside the input — what is
 /// padded is −∞, and never the largest:
 ///
-/// $$ y_{ncab} = \max_{i, j}\; x_{n,\,c,\;a s_h + i d_h - p_h,\;b s_w + j d_w - p_w} \tag{1} $$
+/// ```math
+/// y_{ncab} = \max_{i, j}\; x_{n,\,c,\;a s_h + i d_h - p_h,\;b s_w + j d_w - p_w} \tag{1}
+/// ```
 ///
 /// As in PyTorch, the first of equals counts, row by row; NaN counts as larger than everything, and of several the last counts;
 /// where all are −∞, the first does. A window of padding alone, which dilation makes possible, gives −∞ with the index −1 and has
 /// no gradient (PyTorch's index is outside the input there). The outputs along an axis of size S are
 ///
-/// $$ S' = \Bigl\lfloor\frac{S + 2p - d(k - 1) - 1}{s}\Bigr\rfloor + 1 \tag{2} $$
+/// ```math
+/// S' = \Bigl\lfloor\frac{S + 2p - d(k - 1) - 1}{s}\Bigr\rfloor + 1 \tag{2}
+/// ```
 ///
 /// or, with `ceil_mode`, the same with ⌈⌉, less one where the last window would start beyond the input and its first padding.
 /// The index of an output is the place h·W + w of its element in the input's channel. Each output's gradient goes there:
 ///
-/// $$ \frac{\partial L}{\partial x_q} = \sum_{\text{outputs whose index is } q} g \tag{3} $$
+/// ```math
+/// \frac{\partial L}{\partial x_q} = \sum_{\text{outputs whose index is } q} g \tag{3}
+/// ```
 ///
 /// Shapes: input [N, C, H, W] or [C, H, W]; output and indices [N, C, H', W'] or [C, H', W'].
 ///

@@ -7,12 +7,14 @@ difference_loss! {
     ///
     /// Input and target are broadcast against each other to one shape of n elements; then
     ///
-    /// $$ \ell_k = (x_k - t_k)^2 \tag{1} $$
-    /// $$ L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \qquad L = \sum_k \ell_k \;(\text{sum}), \qquad
-    ///    \ell \;(\text{none}) \tag{2} $$
-    /// $$ \frac{\partial}{\partial x_k} = c\,(x_k - t_k)\,g_k, \qquad
+    /// ```math
+    /// \ell_k = (x_k - t_k)^2 \tag{1}
+    /// L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \qquad L = \sum_k \ell_k \;(\text{sum}), \qquad
+    ///    \ell \;(\text{none}) \tag{2}
+    /// \frac{\partial}{\partial x_k} = c\,(x_k - t_k)\,g_k, \qquad
     ///    \frac{\partial}{\partial t_k} = -\frac{\partial}{\partial x_k}, \qquad
-    ///    c = \tfrac{2}{n} \;(\text{mean}) \text{ or } 2 \tag{3} $$
+    ///    c = \tfrac{2}{n} \;(\text{mean}) \text{ or } 2 \tag{3}
+    /// ```
     ///
     /// and the gradient of an element that was broadcast is the sum over its copies. The mean of no elements is NaN.
     ///

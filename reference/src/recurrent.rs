@@ -2,12 +2,16 @@
 //!
 //! With a = W_i·x + b_i and b = W_h·h + b_h, of whose gradients da and db the cell tells, every step adds
 //!
-//! $$ dW_i \mathrel{+}= da\,x^\top, \quad dW_h \mathrel{+}= db\,h^\top, \quad db_i \mathrel{+}= da, \quad db_h \mathrel{+}= db \tag{A} $$
-//! $$ dx = W_i^\top\,da, \qquad dh = W_h^\top\,db + \text{what does not go through } W_h \tag{B} $$
+//! ```math
+//! dW_i \mathrel{+}= da\,x^\top, \quad dW_h \mathrel{+}= db\,h^\top, \quad db_i \mathrel{+}= da, \quad db_h \mathrel{+}= db \tag{A}
+//! dx = W_i^\top\,da, \qquad dh = W_h^\top\,db + \text{what does not go through } W_h \tag{B}
+//! ```
 //!
 //! and between layers, in training, with the mask m of dropout,
 //!
-//! $$ x = m \odot y, \qquad dy = m \odot dx \tag{C} $$
+//! ```math
+//! x = m \odot y, \qquad dy = m \odot dx \tag{C}
+//! ```
 
 use crate::Real;
 use vocabulary::{Error, RecurrentOutput, RecurrentParameters, Result, SequenceLayout, Tensor};

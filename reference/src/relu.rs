@@ -5,8 +5,10 @@ use crate::elementwise::elementwise_layer;
 elementwise_layer! {
     /// The positive part of each element.
     ///
-    /// $$ y = \begin{cases} 0 & x < 0 \\ x & \text{otherwise} \end{cases} \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = \begin{cases} 0 & y \le 0 \\ g & \text{otherwise} \end{cases} \tag{2} $$
+    /// ```math
+    /// y = \begin{cases} 0 & x < 0 \\ x & \text{otherwise} \end{cases} \tag{1}
+    /// \frac{\partial L}{\partial x} = \begin{cases} 0 & y \le 0 \\ g & \text{otherwise} \end{cases} \tag{2}
+    /// ```
     ///
     /// At x = 0 the derivative is 0, as in PyTorch; relu(−0) = −0; relu(NaN) = NaN, and there the derivative is 1.
     ///

@@ -9,16 +9,20 @@ recurrent_layer! {
     ///
     /// At each step t, with h₀ = `hx` or 0 and f = tanh or relu (`nonlinearity`):
     ///
-    /// $$ h_t = f(W_{ih}\,x_t + b_{ih} + W_{hh}\,h_{t-1} + b_{hh}) \tag{1} $$
+    /// ```math
+    /// h_t = f(W_{ih}\,x_t + b_{ih} + W_{hh}\,h_{t-1} + b_{hh}) \tag{1}
+    /// ```
     ///
     /// The input x of a further layer is the output of the layer below, multiplied in training by 0 with the probability
     /// `dropout` and else by 1/(1 − `dropout`). The reverse direction goes from the last step to the first. Backward, with
     /// dh_t = ∂L/∂h_t from the output at t and from step t + 1:
     ///
-    /// $$ da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } 0 \text{ where } h_t \le 0, \text{ else } 1
-    ///    \;(\text{relu}) \tag{2} $$
-    /// $$ dW_{ih} = \sum_t da_t\,x_t^\top, \quad dW_{hh} = \sum_t da_t\,h_{t-1}^\top, \quad db = \sum_t da_t \tag{3} $$
-    /// $$ dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4} $$
+    /// ```math
+    /// da_t = dh_t\,f', \qquad f' = 1 - h_t^2 \;(\tanh) \text{ or } 0 \text{ where } h_t \le 0, \text{ else } 1
+    ///    \;(\text{relu}) \tag{2}
+    /// dW_{ih} = \sum_t da_t\,x_t^\top, \quad dW_{hh} = \sum_t da_t\,h_{t-1}^\top, \quad db = \sum_t da_t \tag{3}
+    /// dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4}
+    /// ```
     ///
     /// (3) and (4) are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. relu(NaN) is NaN, and there f' is 1.
     ///

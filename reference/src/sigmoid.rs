@@ -5,8 +5,10 @@ use crate::elementwise::elementwise_layer;
 elementwise_layer! {
     /// The logistic function of each element.
     ///
-    /// $$ \sigma(x) = \frac{1}{1 + e^{-x}} \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = g\,(1 - \sigma(x))\,\sigma(x) \tag{2} $$
+    /// ```math
+    /// \sigma(x) = \frac{1}{1 + e^{-x}} \tag{1}
+    /// \frac{\partial L}{\partial x} = g\,(1 - \sigma(x))\,\sigma(x) \tag{2}
+    /// ```
     ///
     /// Shapes: any; the output has the input's.
     ///

@@ -11,9 +11,11 @@ const LAYER: &str = "Softmax";
 ///
 /// For each line x of the input along `dim`:
 ///
-/// $$ m = \max_i x_i \tag{1} $$
-/// $$ y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}} \tag{2} $$
-/// $$ \frac{\partial L}{\partial x_i} = y_i\,\Bigl(g_i - \sum_j g_j y_j\Bigr) \tag{3} $$
+/// ```math
+/// m = \max_i x_i \tag{1}
+/// y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}} \tag{2}
+/// \frac{\partial L}{\partial x_i} = y_i\,\Bigl(g_i - \sum_j g_j y_j\Bigr) \tag{3}
+/// ```
 ///
 /// A line of which all is −∞, or that holds +∞ or NaN, becomes NaN.
 ///

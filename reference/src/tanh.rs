@@ -5,8 +5,10 @@ use crate::elementwise::elementwise_layer;
 elementwise_layer! {
     /// The hyperbolic tangent of each element.
     ///
-    /// $$ y = \tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}} \tag{1} $$
-    /// $$ \frac{\partial L}{\partial x} = g\,(1 - y^2) \tag{2} $$
+    /// ```math
+    /// y = \tanh(x) = \frac{e^x - e^{-x}}{e^x + e^{-x}} \tag{1}
+    /// \frac{\partial L}{\partial x} = g\,(1 - y^2) \tag{2}
+    /// ```
     ///
     /// tanh(±∞) = ±1 and tanh(−0) = −0.
     ///

@@ -27,7 +27,9 @@ const COARSE: f64 = 1.0 / (1 << 20) as f64;
 
 /// ∂F/∂x by central differences D(h) = (F(x+h) − F(x−h))/2h at h, h/2 and h/4, extrapolated twice:
 ///
-/// $$ R_1 = \frac{4D(h/2) - D(h)}{3}, \quad R_2 = \frac{4D(h/4) - D(h/2)}{3}, \quad Q = \frac{16R_2 - R_1}{15} $$
+/// ```math
+/// R_1 = \frac{4D(h/2) - D(h)}{3}, \quad R_2 = \frac{4D(h/4) - D(h/2)}{3}, \quad Q = \frac{16R_2 - R_1}{15}
+/// ```
 ///
 /// Its bound is |Q − R₂| + 7E/h + 2u|Q|, where E bounds the rounding of each F; the F enter Q with coefficients whose
 /// magnitudes sum to 297/45 < 7. That |Q − R₂| bounds the truncation supposes that the differences converge, so h is halved

@@ -15,17 +15,21 @@ const LAYER: &str = "BatchNorm2d";
 ///
 /// For each channel c, over its n = N·H·W values x:
 ///
-/// $$ \mu = \tfrac{1}{n}\sum x, \qquad \sigma^2 = \tfrac{1}{n}\sum (x - \mu)^2, \qquad r = 1/\sqrt{\sigma^2 + \varepsilon} $$
-/// $$ \hat x = (x - \mu)\,r, \qquad y = \gamma\,\hat x + \beta $$
-/// $$ \mu_{run} \leftarrow (1 - m)\,\mu_{run} + m\,\mu, \qquad
-///    \sigma^2_{run} \leftarrow (1 - m)\,\sigma^2_{run} + m\,\tfrac{n}{n-1}\,\sigma^2 $$
+/// ```math
+/// \mu = \tfrac{1}{n}\sum x, \qquad \sigma^2 = \tfrac{1}{n}\sum (x - \mu)^2, \qquad r = 1/\sqrt{\sigma^2 + \varepsilon}
+/// \hat x = (x - \mu)\,r, \qquad y = \gamma\,\hat x + \beta
+/// \mu_{run} \leftarrow (1 - m)\,\mu_{run} + m\,\mu, \qquad
+///    \sigma^2_{run} \leftarrow (1 - m)\,\sigma^2_{run} + m\,\tfrac{n}{n-1}\,\sigma^2
+/// ```
 ///
 /// In evaluation, where running statistics are kept, they take the place of μ and σ². m is `momentum`, or 1/t at the
 /// t-th batch where `momentum` is `None`. Backward, with g = ∂L/∂y,
 ///
-/// $$ \frac{\partial L}{\partial \beta} = \sum g, \qquad \frac{\partial L}{\partial \gamma} = \sum g\,\hat x $$
-/// $$ \frac{\partial L}{\partial x} = \gamma\,r\,(g - \tfrac{1}{n}\sum g - \hat x\,\tfrac{1}{n}\sum g\,\hat x), \quad
-///    \text{or } \gamma\,r\,g \text{ where running statistics are used.} $$
+/// ```math
+/// \frac{\partial L}{\partial \beta} = \sum g, \qquad \frac{\partial L}{\partial \gamma} = \sum g\,\hat x
+/// \frac{\partial L}{\partial x} = \gamma\,r\,(g - \tfrac{1}{n}\sum g - \hat x\,\tfrac{1}{n}\sum g\,\hat x), \quad
+///    \text{or } \gamma\,r\,g \text{ where running statistics are used.}
+/// ```
 ///
 /// Statistics and sums are carried in `f64`, and the variance about the mean is a pass of its own.
 ///

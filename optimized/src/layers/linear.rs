@@ -13,10 +13,12 @@ const LAYER: &str = "Linear";
 ///
 /// With the leading dimensions of the input joined into B rows, I = `in_features` and O = `out_features`:
 ///
-/// $$ y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o $$
-/// $$ \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi}, \qquad
+/// ```math
+/// y_{bo} = \sum_{i} x_{bi}\,w_{oi} + \beta_o
+/// \frac{\partial L}{\partial x_{bi}} = \sum_o g_{bo}\,w_{oi}, \qquad
 ///    \frac{\partial L}{\partial w_{oi}} = \sum_b g_{bo}\,x_{bi}, \qquad
-///    \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo} $$
+///    \frac{\partial L}{\partial \beta_o} = \sum_b g_{bo}
+/// ```
 ///
 /// where g = ∂L/∂y is `grad_output`.
 ///

@@ -17,11 +17,13 @@ const ORDER: [&str; 2] = ["one_pass", "strided"];
 ///
 /// Input and target are broadcast against each other to one shape of n elements; then
 ///
-/// $$ \ell_k = (x_k - t_k)^2, \qquad
-///    L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \quad L = \sum_k \ell_k \;(\text{sum}), \quad \ell \;(\text{none}) $$
-/// $$ \frac{\partial}{\partial x_k} = c\,(x_k - t_k)\,g_k, \qquad
+/// ```math
+/// \ell_k = (x_k - t_k)^2, \qquad
+///    L = \tfrac{1}{n}\sum_k \ell_k \;(\text{mean}), \quad L = \sum_k \ell_k \;(\text{sum}), \quad \ell \;(\text{none})
+/// \frac{\partial}{\partial x_k} = c\,(x_k - t_k)\,g_k, \qquad
 ///    \frac{\partial}{\partial t_k} = -\frac{\partial}{\partial x_k}, \qquad
-///    c = \tfrac{2}{n} \;(\text{mean}) \text{ or } 2 $$
+///    c = \tfrac{2}{n} \;(\text{mean}) \text{ or } 2
+/// ```
 ///
 /// and the gradient of an element that was broadcast is the sum over its copies. The mean of no elements is NaN. Sums are
 /// added in short stretches of the elements' own type, and these in `f64`.

@@ -10,7 +10,9 @@ const LAYER: &str = "ReLU";
 
 /// The positive part of each element.
 ///
-/// $$ y = \begin{cases} 0 & x < 0 \\ x & \text{otherwise} \end{cases} $$
+/// ```math
+/// y = \begin{cases} 0 & x < 0 \\ x & \text{otherwise} \end{cases}
+/// ```
 ///
 /// Backward, ∂L/∂x is 0 where y ≤ 0, and `grad_output` elsewhere. At x = 0 the derivative is 0, as in PyTorch;
 /// relu(−0) = −0; relu(NaN) = NaN, and there the derivative is 1.

@@ -11,7 +11,9 @@ const LAYER: &str = "Sigmoid";
 
 /// The logistic function of each element.
 ///
-/// $$ \sigma(x) = \frac{1}{1 + e^{-x}}, \qquad \frac{\partial L}{\partial x} = g\,(1 - \sigma(x))\,\sigma(x) $$
+/// ```math
+/// \sigma(x) = \frac{1}{1 + e^{-x}}, \qquad \frac{\partial L}{\partial x} = g\,(1 - \sigma(x))\,\sigma(x)
+/// ```
 ///
 /// where g is `grad_output`. The exponential is [`math::exp`](crate::math::exp)'s, with its stated error.
 ///
