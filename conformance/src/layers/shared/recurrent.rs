@@ -8,7 +8,7 @@ use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
 use reference::Real;
 use serde_json::{Value as Json, json};
-use vocabulary::{RecurrentGradients, RecurrentParameters, Result, Tensor};
+use vocabulary::{Error, RecurrentGradients, RecurrentParameters, Result, Tensor};
 
 /// The parameters that a case brings, and initial ones for those that it may leave out.
 pub(crate) fn parameters<T: Real>(
@@ -37,6 +37,19 @@ pub(crate) fn parameters<T: Real>(
         });
     }
     Ok(parameters)
+}
+
+/// Refuses a mask that no dropout draws: its factors are 0 or 1/(1 − p), as either type holds it.
+pub(crate) fn check_factors<T: Real>(task: &Task<'_, T>, mask: &Tensor<T>, dropout: f64) -> Result<()> {
+    let kept = 1.0 / (1.0 - dropout);
+    let is_factor = |factor: f64| factor == 0.0 || (factor - kept).abs() <= f64::from(f32::EPSILON) * kept;
+    match mask.as_slice().iter().find(|factor| !is_factor(factor.to_f64())) {
+        Some(other) => {
+            let (got, expected) = (format!("holds {}", other.to_f64()), format!("0 or 1/(1 − dropout) = {kept}"));
+            Err(Error::new(&task.case.layer, "dropout_mask", got, expected))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Adds what backward gives; the gradient of `hx` only where the case has one.
@@ -74,14 +87,16 @@ macro_rules! in_reference {
             let initial = task.initialises().then(|| reference::$layer::init(options.clone(), &mut rng)).transpose()?;
             let initial = initial.map(|layer| layer.parameters().to_vec());
             let parameters = recurrent::parameters(task, &suffixes, initial)?;
-            let draws = options.draws_mask();
+            let (draws, dropout) = (options.draws_mask(), options.dropout);
             let mut layer = reference::$layer::with_parameters(options, parameters)?;
             if !task.is_training() {
                 layer.eval();
             }
             let input = task.input("input")?;
             let hx = task.optional_input("hx")?;
+            // Where nothing is drawn, a mask has no effect, as in PyTorch.
             let mask = task.optional_input("dropout_mask")?.filter(|_| draws && task.is_training());
+            mask.iter().try_for_each(|mask| recurrent::check_factors(task, mask, dropout))?;
             let pass = match &mask {
                 Some(mask) => layer.forward_pass_with_mask(&input, hx.as_ref(), mask)?,
                 None => layer.forward_pass(&input, hx.as_ref())?,

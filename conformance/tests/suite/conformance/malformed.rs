@@ -288,3 +288,37 @@ fn memory_is_counted_before_anything_is_made() {
         }
     }
 }
+
+/// What PyTorch dropped in training, nobody can know: without the mask a case is unsupported, whoever computes it.
+#[test]
+fn dropout_needs_its_mask() {
+    let two_layers = json!({"input_size": 1, "hidden_size": 2, "num_layers": 2, "bias": false, "dropout": 0.5});
+    let tensors: &[(Group, &str, &[usize])] = &[
+        (Group::In, "input", &[3, 1]),
+        (Group::State, "weight_ih_l0", &[2, 1]),
+        (Group::State, "weight_hh_l0", &[2, 2]),
+        (Group::State, "weight_ih_l1", &[2, 2]),
+        (Group::State, "weight_hh_l1", &[2, 2]),
+    ];
+    let mut training = case("RNN", two_layers, tensors);
+    training.expect = Expect::Values;
+    let judged = |case: &Case| replay(case, "a test", &Reference, &Variant::default(), &Limits::default()).conclusion;
+    assert!(matches!(judged(&training), Conclusion::Unsupported(_)));
+    let mut values = conformance::Named::default();
+    values.insert(Group::Out, "output", Tensor::full(&[3, 2], 0.5_f32).unwrap());
+    let theirs = conformance::Outcome::Values(conformance::Results::F32(values));
+    let verdict = conformance::Trial::new(&training, "a test").judge(&theirs, conformance::Declaration::foreign, true);
+    assert!(matches!(verdict.conclusion, Conclusion::Unsupported(_)), "{}", verdict.conclusion);
+
+    let mut evaluating = training.clone();
+    evaluating.mode = Mode::Eval;
+    assert_eq!(judged(&evaluating), Conclusion::Passed);
+    let mask = |factors: [f32; 6]| {
+        let mut masked = training.clone();
+        masked.insert(Group::In, "dropout_mask", Tensor::from_vec(&[1, 3, 1, 2], factors.to_vec()).unwrap());
+        judged(&masked)
+    };
+    assert_eq!(mask([0.0, 2.0, 2.0, 2.0, 0.0, 2.0]), Conclusion::Passed);
+    let refused = mask([0.0, 2.0, 7.0, 2.0, 0.0, 2.0]);
+    assert!(matches!(&refused, Conclusion::Failed(reason) if reason.contains("dropout_mask holds 7")), "{refused}");
+}
