@@ -35,7 +35,7 @@ recurrent_layer! {
     /// ```
     ///
     /// and each weight's gradient is the sum over the steps of (8) times xᵀ or hᵀ, each bias's that of (8): the products with
-    /// weights and inputs are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. PyTorch writes (4) as
+    /// weights and inputs are (A) and (B) of `recurrent`, where all recurrent layers take them. PyTorch writes (4) as
     /// (h − n) ⊙ z + n, and dn of (5) as dh' − dh' ⊙ z, which makes NaN of an infinite dh', and is taken there.
     ///
     /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or

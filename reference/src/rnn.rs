@@ -24,7 +24,7 @@ recurrent_layer! {
     /// dx_t = W_{ih}^\top\,da_t, \qquad dh_{t-1} = W_{hh}^\top\,da_t \tag{4}
     /// ```
     ///
-    /// (3) and (4) are (A) and (B) of `recurrent.rs`, where all recurrent layers take them. relu(NaN) is NaN, and there f' is 1.
+    /// (3) and (4) are (A) and (B) of `recurrent`, where all recurrent layers take them. relu(NaN) is NaN, and there f' is 1.
     ///
     /// Shapes: input [L, I], [L, N, I] or, with `batch_first`, [N, L, I]; hx and h_n [D·num_layers, H] or
     /// [D·num_layers, N, H]; output as the input, with D·H features. The parameters are those of
