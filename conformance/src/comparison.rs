@@ -2,6 +2,7 @@
 
 use crate::bounded::Bounded;
 use crate::tensors::Group;
+use std::fmt;
 
 /// Which tensor of a case, and against what.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +19,13 @@ pub struct Judgement {
     pub unknown: usize,
     /// The largest err/bound over the elements whose bound is not 0, against the reference and against recorded values.
     pub slack: f64,
-    /// How many elements exceed the likely bound, though not the bound.
+    /// How many elements have a likely bound below the bound: those that sums of 64 terms and more have come to.
+    pub probabilistic: usize,
+    /// How many of them exceed it, though not the bound.
     pub unlikely: usize,
+    /// The smallest error of a single term that is certain to be seen, as a share of the mean term, in the median element:
+    /// twice the bound, by what the terms are on average; 0 in exact elements.
+    pub detectable: f64,
     /// Whether the bounds say too little: their median exceeds a tenth of the tensor's root mean square.
     pub mistrusted: bool,
     /// Whether the same holds for a gradient or a loss that vanishes by saturation or cancellation, which is no reason for
@@ -27,6 +33,27 @@ pub struct Judgement {
     pub saturated: bool,
     /// The element that is furthest outside its bound, where one is.
     pub worst: Option<Worst>,
+}
+
+/// By what an element is judged, or a fault seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// The bound is 0, or the value an infinity or NaN: nothing but the value itself passes.
+    Exact,
+    /// The derived bound about the reference's value.
+    Bound,
+    /// The recorded value, within the recorder's bound and ours.
+    Recorded,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Exact => "exact",
+            Self::Bound => "bound",
+            Self::Recorded => "recorded",
+        })
+    }
 }
 
 /// An element outside its bound.
@@ -40,8 +67,8 @@ pub struct Worst {
     pub expected: f64,
     /// How far it might have been from that.
     pub bound: f64,
-    /// Against what: "the bound" or "the recorded value".
-    pub against: &'static str,
+    /// In which lane it is seen.
+    pub lane: Lane,
     /// How many elements of the tensor are outside.
     pub outside: usize,
 }
@@ -52,20 +79,32 @@ pub(crate) struct Target {
     pub value: f64,
     pub bound: f64,
     pub likely: f64,
-    /// The magnitude of the terms that the value remains of.
+    /// The magnitude of the terms that the value remains of, in all and on average.
     pub scale: f64,
+    pub term: f64,
 }
 
 impl Target {
     /// What has to be met exactly.
     pub fn exact(value: f64) -> Self {
-        Self { value, bound: 0.0, likely: 0.0, scale: value.abs() }
+        Self { value, bound: 0.0, likely: 0.0, scale: value.abs(), term: value.abs() }
+    }
+
+    /// The smallest error of a term of mean size that is certain to be seen, as a share of it.
+    fn detectable(&self) -> f64 {
+        if self.bound == 0.0 { 0.0 } else { 2.0 * self.bound / self.term }
     }
 }
 
 impl From<Bounded> for Target {
     fn from(number: Bounded) -> Self {
-        Self { value: number.value(), bound: number.bound(), likely: number.likely(), scale: number.scale() }
+        Self {
+            value: number.value(),
+            bound: number.bound(),
+            likely: number.likely(),
+            scale: number.scale(),
+            term: number.mean_term(),
+        }
     }
 }
 
@@ -111,17 +150,20 @@ impl Judge {
             exact: 0,
             unknown: 0,
             slack: 0.0,
+            probabilistic: 0,
             unlikely: 0,
+            detectable: 0.0,
             mistrusted: false,
             saturated: false,
             worst: None,
         };
-        let against_bounds = bounded.iter().enumerate().map(|(place, target)| (place, target, "the bound"));
+        let lane = |target: &Target| if target.bound == 0.0 { Lane::Exact } else { Lane::Bound };
+        let against_bounds = bounded.iter().enumerate().map(|(place, target)| (place, target, lane(target)));
         let recorded = recorded.unwrap_or(&[]);
-        let against_recorded = recorded.iter().enumerate().map(|(place, target)| (place, target, "the recorded value"));
+        let against_recorded = recorded.iter().enumerate().map(|(place, target)| (place, target, Lane::Recorded));
         let (mut worst, mut outside, mut last_outside) = (-1.0, 0, None);
-        for (place, target, against) in against_bounds.chain(against_recorded) {
-            let recorded = against == "the recorded value";
+        for (place, target, lane) in against_bounds.chain(against_recorded) {
+            let recorded = lane == Lane::Recorded;
             if target.bound == f64::INFINITY {
                 judgement.unknown += usize::from(!recorded);
                 continue;
@@ -131,6 +173,7 @@ impl Judge {
             if !recorded {
                 judgement.compared += 1;
                 judgement.exact += usize::from(target.bound == 0.0);
+                judgement.probabilistic += usize::from(target.likely < target.bound);
                 judgement.unlikely += usize::from(error > target.likely && inside);
             }
             if inside {
@@ -144,15 +187,22 @@ impl Judge {
             if ratio > worst {
                 worst = ratio;
                 let Target { value: expected, bound, .. } = *target;
-                judgement.worst = Some(Worst { place, actual: actual[place], expected, bound, against, outside: 0 });
+                judgement.worst = Some(Worst { place, actual: actual[place], expected, bound, lane, outside: 0 });
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
+        judgement.detectable = median(bounded.iter().map(Target::detectable).filter(|share| !share.is_nan()).collect());
         let trust = trust(bounded, self.smallest, self.holds_non_finite);
         judgement.saturated = trust == Trust::Vanishing && self.may_vanish;
         judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;
         judgement
     }
+}
+
+/// The median, the upper one of two; 0 of nothing.
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// How much the bounds of a tensor say.
@@ -174,12 +224,10 @@ fn trust(bounded: &[Target], smallest: f64, holds_non_finite: bool) -> Trust {
         target.bound > 0.0 && !excused
     };
     let rounded = || bounded.iter().filter(counts);
-    let mut bounds: Vec<f64> = rounded().map(|target| target.bound).collect();
-    if bounds.is_empty() {
+    if rounded().next().is_none() {
         return Trust::Tight;
     }
-    bounds.sort_by(f64::total_cmp);
-    let median = bounds[bounds.len() / 2];
+    let median = median(rounded().map(|target| target.bound).collect());
     let root_mean_square = |number: fn(&Target) -> f64| {
         let numbers = || rounded().map(number).filter(|number| number.is_finite());
         // Scaled, so that squares do not overflow.

@@ -22,7 +22,7 @@ pub mod witness;
 
 pub use bounded::Declaration;
 pub use case_file::{Case, CaseFile, Expect, Mode};
-pub use comparison::{Judgement, Worst};
+pub use comparison::{Judgement, Lane, Worst};
 pub use implementation::{Implementation, Outcome, Results, Selection, Variant};
 pub use implementations::{Optimized, Reference, ours};
 pub use layers::{NAMES as LAYERS, generator, run_reference};

@@ -2,7 +2,7 @@
 
 use crate::bounded::{Arithmetic, Bounded, Declaration, under};
 use crate::case_file::{Case, Expect, Status};
-use crate::comparison::{Judge, Judgement, Target};
+use crate::comparison::{Judge, Judgement, Lane, Target};
 use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::layers;
 use crate::task::Task;
@@ -296,7 +296,10 @@ fn conclude(judgements: &[Judgement]) -> Conclusion {
             worst.actual,
             worst.expected,
             worst.bound,
-            worst.against,
+            match worst.lane {
+                Lane::Exact | Lane::Bound => "the bound",
+                Lane::Recorded => "the recorded value",
+            },
             worst.outside,
         ));
     }
@@ -337,7 +340,7 @@ fn recorded_targets(
             let overflows_in_one =
                 value.is_finite() != ours.value.is_finite() && theirs.value.is_finite() != ours.value.is_finite();
             let bound = if overflows_in_one { f64::INFINITY } else { ours.bound + theirs.bound };
-            Target { value, bound, likely: bound, scale: ours.scale }
+            Target { value, bound, likely: bound, scale: ours.scale, term: ours.term }
         })
         .collect())
 }

@@ -87,6 +87,8 @@ pub struct Bounded<const WIDE: bool = false> {
     products: u8,
     /// The magnitude of the terms that the value is what remains of, through all that followed.
     scale: f64,
+    /// How many terms these are.
+    count: f64,
 }
 
 /// The largest g such that x is a multiple of 2^g.
@@ -136,7 +138,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
 
     fn closed_at(value: f64, bound: f64, likely: f64, grain: i32) -> Self {
         let sides = if value.is_finite() { [value, -value].map(|side| (side + bound).max(0.0)) } else { [0.0; 2] };
-        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, products: 0, scale: value.abs() }
+        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, products: 0, scale: value.abs(), count: 1.0 }
     }
 
     fn unknown(value: f64) -> Self {
@@ -149,8 +151,9 @@ impl<const WIDE: bool> Bounded<WIDE> {
         Self { sides: [side(0), side(1)], ..self }
     }
 
-    fn with_scale(self, scale: f64) -> Self {
-        Self { scale, ..self }
+    /// The number as what remains of so many terms of that magnitude in all.
+    fn of_terms(self, count: f64, scale: f64) -> Self {
+        Self { scale, count, ..self }
     }
 
     /// The value. It is exact only as far as the bound says.
@@ -172,6 +175,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
     /// against it is tight, however small the value.
     pub fn scale(self) -> f64 {
         self.scale
+    }
+
+    /// The mean magnitude of a term of what the value remains of: of the products of a product of matrices, for one.
+    pub fn mean_term(self) -> f64 {
+        self.scale / self.count
     }
 
     fn is_exact(self) -> bool {
@@ -201,7 +209,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
         // However they are rounded, numbers of one sign do not add up to one of the other.
         let closed_at = |value, bound, likely, grain| Self {
             overflow: self.overflow,
-            ..Self::closed_at(value, bound, likely, grain).with_scale(self.scale).one_sided(self.sides)
+            ..Self::closed_at(value, bound, likely, grain).of_terms(self.count, self.scale).one_sided(self.sides)
         };
         // A partial sum may overflow to the side whose terms alone may; it stays there, unless those of the other may, too.
         let may_overflow = self.sides.map(|side| {
@@ -248,7 +256,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
         match f64::from(closed.overflow) {
             0.0 => closed,
             sign if sign * closed.value - closed.bound > largest => {
-                Self::closed_at(sign * f64::INFINITY, 0.0, 0.0, NO_GRAIN).with_scale(closed.scale)
+                Self::closed_at(sign * f64::INFINITY, 0.0, 0.0, NO_GRAIN).of_terms(closed.count, closed.scale)
             }
             _ => Self::unknown(closed.value),
         }
@@ -340,7 +348,7 @@ impl<const WIDE: bool> Bounded<WIDE> {
         let scale = value.abs().max(steepest(x.value, 0.0) * x.scale);
         if x.overflow == 0 {
             let result = Self::rounded(value, bound, likely, NO_GRAIN, roundings);
-            return if scale.is_finite() { result.with_scale(scale) } else { result };
+            return if scale.is_finite() { result.of_terms(x.count, scale) } else { result };
         }
         let limit = f(f64::from(x.overflow) * f64::INFINITY);
         if limit.is_infinite() {

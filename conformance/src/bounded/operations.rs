@@ -71,6 +71,7 @@ impl<const WIDE: bool> Add for Bounded<WIDE> {
             overflow,
             products: 0,
             scale: self.scale + other.scale,
+            count: self.count + other.count,
         }
     }
 }
@@ -123,7 +124,7 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             return Self::beyond_double(value, least * (1.0 - LITTLE) * other).or_infinity_of(a, b);
         }
         if (a.is_exactly(0.0) || b.is_exactly(0.0)) && a.overflow == 0 && b.overflow == 0 {
-            return Self::exact(value).with_scale(a.scale * b.scale);
+            return Self::exact(value).of_terms(a.count.max(b.count), a.scale * b.scale);
         }
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
         let before = a.products.saturating_add(b.products);
@@ -136,7 +137,7 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             a.sides[0] * b.sides[0] + a.sides[1] * b.sides[1],
             a.sides[0] * b.sides[1] + a.sides[1] * b.sides[0],
         ]);
-        product.with_scale(a.scale * b.scale).or_infinity_of(a, b)
+        product.of_terms(a.count.max(b.count), a.scale * b.scale).or_infinity_of(a, b)
     }
 }
 
@@ -160,7 +161,7 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
             }
             // By an infinity, or by what is not far from the largest number at least: from 0 to twice this.
             let quotient = (a.value.abs() + a.bound) / (b.value.abs() - b.bound).min(Self::arithmetic().largest);
-            return Self::rounded(0.0, quotient, quotient, NO_GRAIN, 1.0).with_scale(quotient);
+            return Self::rounded(0.0, quotient, quotient, NO_GRAIN, 1.0).of_terms(1.0, quotient);
         }
         if a.overflow != 0 && a.value.is_infinite() {
             let product = Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity_of(a, b);
@@ -188,7 +189,7 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
         let brought = |ea: f64, eb: f64| (ea + value.abs() * eb) / (b.value.abs() - eb);
         let roundings = declaration().quotient_roundings;
         let quotient = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings);
-        quotient.with_scale(a.scale / b.value.abs()).or_infinity_of(a, b)
+        quotient.of_terms(a.count.max(b.count), a.scale / b.value.abs()).or_infinity_of(a, b)
     }
 }
 
@@ -196,17 +197,17 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     type Wide = Bounded<true>;
 
     fn widen(self) -> Bounded<true> {
-        let Self { value, bound, likely, sides, terms, grain, overflow, products, scale } = self.closed();
-        Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale }
+        let Self { value, bound, likely, sides, terms, grain, overflow, products, scale, count } = self.closed();
+        Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale, count }
     }
 
     fn narrow(wide: Bounded<true>) -> Self {
-        let Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale } = wide.closed();
-        let same = Self { value, bound, likely, sides, terms, grain, overflow, products, scale };
+        let Bounded { value, bound, likely, sides, terms, grain, overflow, products, scale, count } = wide.closed();
+        let same = Self { value, bound, likely, sides, terms, grain, overflow, products, scale, count };
         if WIDE || bound == f64::INFINITY || !value.is_finite() {
             return same;
         }
-        let narrow = Self::rounded(value, bound, likely, grain, 1.0).with_scale(scale);
+        let narrow = Self::rounded(value, bound, likely, grain, 1.0).of_terms(count, scale);
         if overflow == 0 { narrow } else { narrow.or_infinity(overflow) }
     }
 
@@ -217,7 +218,7 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         let Bounded { value, bound, likely, grain, overflow, .. } = difference;
         // Centring is where values begin: what cancels in it is hardly a measure of them.
         let scale = value.abs() + CENTRED * (x.value.abs() + mean.value.abs());
-        let difference = difference.with_scale(scale);
+        let difference = difference.of_terms(2.0, scale);
         let magnitude = x.value.abs() + mean.value.abs() + x.bound + mean.bound;
         let literal = WIDE || declaration.centring == Centring::Once || !value.is_finite() || !bound.is_finite();
         // Where μ itself is a number of the type, and every multiple of its grain up to |x| + |μ| is one, a split mean is exact.
@@ -236,7 +237,7 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
             Centring::Products => (4.0 * narrow.unit * magnitude, 1.0),
             _ => (2.0 * narrow.unit * narrow.unit * magnitude, 2.0 * (1.0 + 4.0 * narrow.unit)),
         };
-        Self::rounded(value, bound + more, likely + more, NO_GRAIN, roundings).with_scale(scale)
+        Self::rounded(value, bound + more, likely + more, NO_GRAIN, roundings).of_terms(2.0, scale)
     }
 
     fn exp(self) -> Self {
@@ -311,8 +312,8 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if exact || difference.overflow != 0 {
             return difference;
         }
-        let scale = difference.scale;
-        Self::rounded(pair.value, pair.bound, pair.likely, NO_GRAIN, 1.0).with_scale(scale)
+        let Self { count, scale, .. } = difference;
+        Self::rounded(pair.value, pair.bound, pair.likely, NO_GRAIN, 1.0).of_terms(count, scale)
     }
     /// However uncertain the sign, ||a| − |b|| ≤ |a − b|.
     fn abs(self) -> Self {
@@ -354,7 +355,7 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
                 }
                 let apart = (a.value - b.value).abs();
                 let (bound, likely) = (a.bound.max(apart + b.bound), a.likely.max(apart + b.likely));
-                Self::closed_at(a.value, bound, likely, NO_GRAIN).with_scale(a.scale.max(b.scale))
+                Self::closed_at(a.value, bound, likely, NO_GRAIN).of_terms(a.count.max(b.count), a.scale.max(b.scale))
             }
         }
     }
