@@ -3,11 +3,11 @@
 use crate::case_file::{Case, Expect, Mode};
 use crate::layers;
 use crate::task::Task;
-use crate::tensors::{DType, Group, Value};
+use crate::tensors::{DType, Group, Value, typed};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value as Json;
-use vocabulary::{Result, StateTensor, Tensor};
+use vocabulary::{Result, StateTensor};
 
 /// What kind of values fills the tensors of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(crate) fn fill(
     values.collect::<Vec<_>>().prop_map(move |values| {
         let mut case = case.clone();
         for ((group, name, shape), values) in tensors.iter().zip(values) {
-            case.insert(*group, name.as_ref(), typed(dtype, shape, values));
+            case.insert(*group, name.as_ref(), filled(dtype, shape, values));
         }
         case
     })
@@ -103,17 +103,14 @@ pub(crate) fn fill(
 
 /// Adds a tensor of these numbers, as many as the shape has.
 pub(crate) fn insert(case: &mut Case, group: Group, name: &str, dtype: DType, shape: &[usize], values: Vec<f64>) {
-    case.insert(group, name, typed(dtype, shape, values));
+    case.insert(group, name, filled(dtype, shape, values));
 }
 
-fn typed(dtype: DType, shape: &[usize], values: Vec<f64>) -> StateTensor {
-    let tensor = match dtype {
-        DType::F32 => Tensor::from_vec(shape, values.iter().map(|&x| x as f32).collect()).map(StateTensor::F32),
-        DType::F64 => Tensor::from_vec(shape, values).map(StateTensor::F64),
-    };
-    match tensor {
-        Ok(tensor) => tensor,
-        Err(_) => unreachable!("as many values were drawn as the shape has"),
+/// As many numbers as the shape has, in a type.
+fn filled(dtype: DType, shape: &[usize], values: Vec<f64>) -> StateTensor {
+    match typed(dtype, shape, values) {
+        Some(tensor) => tensor,
+        None => unreachable!("as many values were drawn as the shape has"),
     }
 }
 

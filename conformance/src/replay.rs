@@ -5,6 +5,7 @@ use crate::case_file::{Case, Expect, Status};
 use crate::comparison::{Judge, Judgement, Lane, Target};
 use crate::implementation::{Implementation, Outcome, Results, Variant};
 use crate::layers;
+use crate::recurrence;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named, Value, convert, dtype};
 use std::cell::RefCell;
@@ -143,9 +144,18 @@ impl<'a> Trial<'a> {
 
     /// Runs the case through a variant of an implementation and judges what comes.
     pub fn replay(&self, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Verdict {
-        let outcome = run(self.case, implementation, variant, Purpose::Judging, limits);
+        let run = |case: &Case| run(case, implementation, variant, Purpose::Judging, limits);
         let declaration = |dtype| implementation.declaration(&self.case.layer, dtype, variant);
-        self.judge(&outcome, declaration, implementation.may_be_partial())
+        let judge =
+            |trial: &Trial<'_>, outcome: &Outcome| trial.judge(outcome, declaration, implementation.may_be_partial());
+        let outcome = run(self.case);
+        let verdict = judge(self, &outcome);
+        if !matches!(verdict.conclusion, Conclusion::Passed | Conclusion::Mistrusted(_)) {
+            return verdict;
+        }
+        let Some(layers) = recurrence::layers(self.case, run) else { return verdict };
+        let each = layers.cases.iter().map(|(case, outcome)| judge(&Trial::new(case, ""), outcome)).collect();
+        with_layers(verdict, each, || layers.are_those_of(self.case, &outcome))
     }
 
     /// Judges what came of the case, against the bounded reference and against what the case has recorded.
@@ -220,6 +230,9 @@ impl<'a> Trial<'a> {
 
         complete(case, results, ours, may_be_partial)?;
         let holds_non_finite = holds_non_finite(case);
+        // Where the results themselves tell every hidden state, each step is judged by itself.
+        let output = results.float(Group::Out, "output").map(|output| output.map(|x| x.to_f64()));
+        let steps = output.and_then(|output| recurrence::steps(case, &output, compute_type, declaration));
         let mut judgements = Vec::new();
         for (group, name, actual) in results.iter() {
             if !is_due(case, group, name, may_be_partial) {
@@ -253,7 +266,9 @@ impl<'a> Trial<'a> {
                         }
                         None => None,
                     };
-                    judge.judge(name, &actual, &expected, recorded.as_deref())
+                    let step = steps.as_ref().and_then(|steps| steps.float(group, name));
+                    let step = step.map(|step| step.as_slice().iter().map(|&x| x.into()).collect::<Vec<Target>>());
+                    judge.judge(name, &actual, step.as_ref().unwrap_or(&expected), recorded.as_deref())
                 }
                 (Value::Integer(actual), Value::Integer(expected)) => {
                     let exact = |&x: &i64| Target::exact(x as f64);
@@ -283,6 +298,24 @@ impl<'a> Trial<'a> {
             bounds
         })
     }
+}
+
+/// The verdict on a stack of layers, and on each of them by itself. Where the bounds of the whole say too little, those of the
+/// layers may say enough, as long as the whole is what its layers are.
+fn with_layers(whole: Verdict, layers: Vec<Verdict>, are_the_whole: impl FnOnce() -> bool) -> Verdict {
+    let failed = layers
+        .iter()
+        .enumerate()
+        .find(|(_, layer)| !matches!(layer.conclusion, Conclusion::Passed | Conclusion::Mistrusted(_)));
+    let conclusion = match failed {
+        Some((number, layer)) => Conclusion::Failed(format!("layer {number} by itself {}", layer.conclusion)),
+        None if layers.iter().all(Verdict::has_passed) && are_the_whole() => Conclusion::Passed,
+        None => whole.conclusion,
+    };
+    let named = layers.into_iter().enumerate().flat_map(|(number, layer)| {
+        layer.judgements.into_iter().map(move |j| Judgement { name: format!("{} of layer {number}", j.name), ..j })
+    });
+    Verdict { conclusion, judgements: whole.judgements.into_iter().chain(named).collect() }
 }
 
 fn conclude(judgements: &[Judgement]) -> Conclusion {

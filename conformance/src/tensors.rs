@@ -181,6 +181,14 @@ pub(crate) fn convert<T: Scalar>(tensor: &StateTensor) -> Result<Value<T>> {
     }
 }
 
+/// Numbers as a file's tensor of a type; `None` where they are not as many as the shape has.
+pub(crate) fn typed(dtype: DType, shape: &[usize], values: Vec<f64>) -> Option<StateTensor> {
+    match dtype {
+        DType::F32 => Tensor::from_vec(shape, values.iter().map(|&x| x as f32).collect()).map(StateTensor::F32).ok(),
+        DType::F64 => Tensor::from_vec(shape, values).map(StateTensor::F64).ok(),
+    }
+}
+
 /// A file's tensor in another floating-point type.
 pub(crate) fn cast(tensor: &StateTensor, to: DType) -> StateTensor {
     match (tensor, to) {

@@ -138,7 +138,18 @@ impl<const WIDE: bool> Bounded<WIDE> {
 
     fn closed_at(value: f64, bound: f64, likely: f64, grain: i32) -> Self {
         let sides = if value.is_finite() { [value, -value].map(|side| (side + bound).max(0.0)) } else { [0.0; 2] };
-        Self { value, bound, likely, sides, terms: 1.0, grain, overflow: 0, products: 0, scale: value.abs(), count: 1.0 }
+        Self {
+            value,
+            bound,
+            likely,
+            sides,
+            terms: 1.0,
+            grain,
+            overflow: 0,
+            products: 0,
+            scale: value.abs(),
+            count: 1.0,
+        }
     }
 
     fn unknown(value: f64) -> Self {

@@ -70,6 +70,7 @@ mod large;
 mod malformed;
 mod properties;
 mod recorded;
+mod recurrence;
 mod signatures;
 mod witnesses;
 

@@ -1,0 +1,86 @@
+//! Recurrent layers, judged step by step and layer by layer.
+//!
+//! A bound carried through all steps and layers grows until it says nothing. But the hidden states that an implementation
+//! gives are numbers like any others: where each h(t) lies within the bound of a single step from the implementation's *own*
+//! h(t − 1), and the first within that of one from `hx`, the whole sequence is right ([`steps`]). Likewise a stack of layers is
+//! right where each is, given what the implementation's own layer below came to ([`layers`]).
+
+mod layers;
+mod steps;
+
+pub(crate) use layers::layers;
+pub(crate) use steps::steps;
+
+use crate::case_file::{Case, Mode};
+use crate::task;
+use crate::tensors::Group;
+use vocabulary::{GRUOptions, RNNOptions, Tensor};
+
+/// The sizes of a recurrent layer's case, and how its sequences lie.
+#[derive(Debug, Clone, Copy)]
+struct Dimensions {
+    length: usize,
+    batch: usize,
+    batched: bool,
+    batch_first: bool,
+    hidden: usize,
+    layers: usize,
+    directions: usize,
+    /// Whether a mask of dropout is applied between the layers.
+    masked: bool,
+}
+
+impl Dimensions {
+    /// Those of a case that its layer takes; `None` of other layers, or where sizes do not match.
+    fn of(case: &Case) -> Option<Self> {
+        let (hidden, layers, directions, batch_first, draws) = match case.layer.as_str() {
+            "RNN" => {
+                let o: RNNOptions = task::options(case, true, &[]).ok()?;
+                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.draws_mask())
+            }
+            "GRU" => {
+                let o: GRUOptions = task::options(case, true, &[]).ok()?;
+                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.draws_mask())
+            }
+            _ => return None,
+        };
+        let (length, batch, batched) = match *case.tensor(Group::In, "input")?.shape() {
+            [length, _] => (length, 1, false),
+            [batch, length, _] if batch_first => (length, batch, true),
+            [length, batch, _] => (length, batch, true),
+            _ => return None,
+        };
+        let masked = draws && case.mode == Mode::Train && case.tensor(Group::In, "dropout_mask").is_some();
+        Some(Self { length, batch, batched, batch_first, hidden, layers, directions, masked })
+    }
+
+    /// D·H, the features of an output.
+    fn width(&self) -> usize {
+        self.directions * self.hidden
+    }
+
+    /// A sequence as [L, N, features], however the case lays it out.
+    fn steps_first<T: Clone>(&self, sequence: &Tensor<T>) -> Option<Tensor<T>> {
+        let features = *sequence.shape().last()?;
+        let permuted = match self.batched && self.batch_first {
+            true => sequence.permute(&[1, 0, 2]).ok()?,
+            false => sequence.clone(),
+        };
+        permuted.reshape(&[self.length, self.batch, features]).ok()
+    }
+
+    /// A sequence [L, N, features] as the case lays it out.
+    fn laid_out<T: Clone>(&self, sequence: &Tensor<T>) -> Option<Tensor<T>> {
+        match (self.batched, self.batch_first) {
+            (false, _) => sequence.reshape(&[self.length, *sequence.shape().last()?]).ok(),
+            (true, true) => sequence.permute(&[1, 0, 2]).ok(),
+            (true, false) => Some(sequence.clone()),
+        }
+    }
+
+    /// The shape of the hidden states of so many layers.
+    fn states(&self, layers: usize) -> Vec<usize> {
+        let leading = [layers * self.directions].into_iter();
+        leading.chain(self.batched.then_some(self.batch)).chain([self.hidden]).collect()
+    }
+}
