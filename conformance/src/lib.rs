@@ -15,6 +15,7 @@ pub mod generators;
 mod implementation;
 mod implementations;
 mod layers;
+pub mod property;
 mod recurrence;
 mod replay;
 mod task;

@@ -56,6 +56,13 @@ impl Verdict {
         Self { conclusion, judgements: Vec::new() }
     }
 
+    /// The smallest error of a single term that is certain to be seen, as a share of the mean term, in the median element of
+    /// every tensor; `None` where nothing was compared.
+    pub fn detectable(&self) -> Option<f64> {
+        let compared = self.judgements.iter().filter(|judgement| judgement.compared > 0);
+        compared.map(|judgement| judgement.detectable).max_by(f64::total_cmp)
+    }
+
     /// Whether the case passed.
     pub fn has_passed(&self) -> bool {
         self.conclusion == Conclusion::Passed

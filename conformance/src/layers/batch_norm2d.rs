@@ -2,7 +2,7 @@
 
 use super::{Stop, applicable, input_shape, product};
 use crate::case_file::{Case, Mode};
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
 use optimized::{Execution, Float};
@@ -93,7 +93,7 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let mean = prop_oneof![4 => Just(0.0), 1 => Just(10.0), 1 => Just(1e6)];
     (shape, flags, momentum, eps, (mean, generators::kind()))
         .prop_filter("one value a channel is refused", |((n, _, h, w), ..)| n * h * w != 1)
-        .prop_flat_map(move |((n, c, h, w), (affine, track, bias, training), momentum, eps, (mean, kind))| {
+        .prop_dependent(move |((n, c, h, w), (affine, track, bias, training), momentum, eps, (mean, kind))| {
             let options = json!({
                 "num_features": c, "eps": eps, "momentum": momentum,
                 "affine": affine, "track_running_stats": track, "bias": bias,

@@ -2,7 +2,7 @@
 
 use super::{input_shape, product};
 use crate::case_file::Case;
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
@@ -67,19 +67,20 @@ fn output_shape(options: &Conv2dOptions, input: &[usize]) -> Vec<usize> {
 
 /// Every option, unequal along height and width, on images from the least that kernel and padding admit on.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
-    let pair = |largest: usize| (1..=largest, 1..=largest);
     let channels = (prop_oneof![2 => Just(1_usize), 1 => 2..4_usize], 1..4_usize, 1..4_usize);
     let padding = prop_oneof![
-        3 => (0..4_i64, 0..4_i64).prop_map(|(h, w)| json!([h, w])),
+        1 => Just(json!([0, 0])),
+        1 => (1..4_i64).prop_map(|both| json!([both, both])),
+        2 => (0..4_i64, 0..4_i64).prop_map(|(h, w)| json!([h, w])),
         1 => Just(json!("valid")),
         1 => Just(json!("same")),
     ];
     let mode = prop_oneof![2 => Just("zeros"), 1 => Just("reflect"), 1 => Just("replicate"), 1 => Just("circular")];
-    let geometry = (pair(4), pair(3), pair(3), padding, mode);
+    let geometry = (generators::pair(4), generators::pair(3), generators::pair(3), padding, mode);
     let more = || prop_oneof![8 => 0..6_usize, 1 => 12..18_usize];
     let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), more(), more());
     (channels, geometry, image, any::<bool>(), generators::kind())
-        .prop_flat_map(move |((groups, inputs, outputs), geometry, (batch, height, width), bias, kind)| {
+        .prop_dependent(move |((groups, inputs, outputs), geometry, (batch, height, width), bias, kind)| {
             let (kernel, mut stride, dilation, padding, mode) = geometry;
             if padding == json!("same") {
                 stride = (1, 1);

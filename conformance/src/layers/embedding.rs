@@ -2,7 +2,7 @@
 
 use super::{input_shape, product};
 use crate::case_file::{Case, Mode};
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
@@ -57,19 +57,20 @@ pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let shape = prop::collection::vec(prop_oneof![6 => 1..5_usize, 1 => Just(0)], 0..3);
     let sizes = (1..9_usize, prop_oneof![4 => 1..6_usize, 1 => 15..18_usize, 1 => Just(0)]);
     let p = prop_oneof![
-        3 => Just(json!(2.0)),
-        5 => prop::sample::select(vec![json!(1.0), json!("inf"), json!(0.5), json!(3), json!(1.1)]),
-        2 => prop::sample::select(vec![json!(0), json!(-1.0), json!("-inf"), json!("nan")]),
+        2 => Just(json!(2.0)),
+        4 => prop::sample::select(vec![json!(1.0), json!(1.0), json!("inf"), json!(0.5), json!(3), json!(1.1)]),
+        1 => Just(json!(0)),
+        3 => prop::sample::select(vec![json!(-1.0), json!(-1.0), json!("-inf"), json!("nan")]),
     ];
     let max_norm = prop_oneof![
-        4 => Just(json!(null)),
+        3 => Just(json!(null)),
         2 => (0.1..4.0_f64).prop_map(|most| json!(most)),
-        1 => prop::sample::select(vec![json!(0.0), json!(-1.0), json!("inf")]),
+        3 => prop::sample::select(vec![json!(0.0), json!(-1.0), json!("inf")]),
     ];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.1));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
     let padding = prop::option::of(any::<prop::sample::Index>());
     (shape, sizes, (p, max_norm), flags, padding, generators::kind())
-        .prop_flat_map(
+        .prop_dependent(
             move |(
                 shape,
                 (rows, columns),

@@ -2,7 +2,7 @@
 
 use super::{Stop, applicable, input_shape, product};
 use crate::case_file::Case;
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
 use optimized::{Execution, Float};
@@ -69,10 +69,13 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
 
 /// Any leading dimensions, features around the lanes' and tiles' boundaries, every kind of values.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
-    let leading = prop::collection::vec(prop_oneof![3 => 1..5_usize, 1 => Just(0), 2 => 6..20_usize], 0..4);
-    let features = || prop_oneof![6 => 1..20_usize, 1 => Just(0), 2 => 30..34_usize, 1 => 62..67_usize];
+    let leading = prop_oneof![
+        4 => prop::collection::vec(prop_oneof![3 => 1..5_usize, 1 => Just(0), 2 => 6..20_usize], 0..4),
+        1 => generators::size().prop_map(|rows| vec![rows]),
+    ];
+    let features = || prop_oneof![5 => generators::size(), 1 => Just(0_usize), 2 => Just(1)];
     (leading, features(), features(), any::<bool>(), generators::kind())
-        .prop_flat_map(move |(leading, inputs, outputs, bias, kind)| {
+        .prop_dependent(move |(leading, inputs, outputs, bias, kind)| {
             let shape = |last: usize| leading.iter().copied().chain([last]).collect::<Vec<_>>();
             let case =
                 generators::case("Linear", json!({"in_features": inputs, "out_features": outputs, "bias": bias}));

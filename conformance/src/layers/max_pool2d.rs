@@ -2,7 +2,7 @@
 
 use super::{input_shape, product};
 use crate::case_file::Case;
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
@@ -38,13 +38,12 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
 
 /// Every option, unequal along height and width; and ties, by small integers.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
-    let pair = |largest: usize| (1..=largest, 1..=largest);
     let more = || prop_oneof![8 => 0..6_usize, 1 => 12..18_usize];
     let halves = (0..=2_usize, 0..=2_usize);
     let image = (prop::option::weighted(0.8, prop_oneof![5 => 1..3_usize, 1 => Just(0)]), 1..4_usize, more(), more());
-    let geometry = (pair(4), prop::option::of(pair(4)), halves, pair(3));
+    let geometry = (generators::pair(4), prop::option::of(generators::pair(4)), halves, generators::pair(3));
     (geometry, image, any::<bool>(), any::<bool>(), generators::kind())
-        .prop_flat_map(move |((kernel, stride, halves, dilation), image, return_indices, ceil_mode, kind)| {
+        .prop_dependent(move |((kernel, stride, halves, dilation), image, return_indices, ceil_mode, kind)| {
             let (batch, channels, height, width) = image;
             let padding = (halves.0.min(kernel.0 / 2), halves.1.min(kernel.1 / 2));
             // From the least that a window fits into, padded, on.

@@ -22,6 +22,7 @@ mod softmax;
 mod tanh;
 
 use crate::case_file::Case;
+use crate::generators;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
 use optimized::{Choice, Execution, Float};
@@ -97,11 +98,12 @@ macro_rules! layers {
 
         /// Generated cases of a layer; `None` for an unknown one.
         pub fn generator(layer: &str, dtype: DType) -> Option<BoxedStrategy<Case>> {
-            match layer {
-                $($name => Some($module::cases(dtype)),)*
-                $($to_come => Some($its_module::cases(dtype)),)*
-                _ => None,
-            }
+            let cases = match layer {
+                $($name => $module::cases(dtype),)*
+                $($to_come => $its_module::cases(dtype),)*
+                _ => return None,
+            };
+            Some(if signature(layer).contains("device=None") { generators::placed(cases, dtype) } else { cases })
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use super::shared::elementwise;
 use crate::case_file::Case;
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::tensors::{DType, Group};
 use proptest::prelude::*;
 use serde_json::json;
@@ -15,7 +15,7 @@ elementwise::in_reference!(Softmax, SoftmaxOptions);
 /// Every dimension, from either end, and PyTorch's implicit choice.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     (generators::shape(), generators::kind(), any::<prop::sample::Index>())
-        .prop_flat_map(move |(shape, kind, choice)| {
+        .prop_dependent(move |(shape, kind, choice)| {
             let rank = shape.len().max(1) as i64;
             let choice = choice.index(2 * rank as usize + 1) as i64 - rank;
             let options = if choice == rank { json!({"dim": null}) } else { json!({"dim": choice}) };

@@ -1,7 +1,7 @@
 //! Layers of one input, one output of its shape, and no parameters.
 
 use crate::case_file::Case;
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::layers::{input_shape, product};
 use crate::tensors::{DType, Group};
 use proptest::prelude::*;
@@ -73,7 +73,7 @@ pub(crate) fn cases(
     dtype: DType,
 ) -> BoxedStrategy<Case> {
     (generators::shape(), generators::kind(), options)
-        .prop_flat_map(move |(shape, kind, options)| {
+        .prop_dependent(move |(shape, kind, options)| {
             let tensors = vec![(Group::In, "input", shape.clone()), (Group::GradOut, "output", shape)];
             generators::fill(generators::case(layer, options), dtype, kind, tensors)
         })

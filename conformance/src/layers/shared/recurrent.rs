@@ -1,7 +1,7 @@
 //! RNN and GRU.
 
 use crate::case_file::{Case, Mode};
-use crate::generators;
+use crate::generators::{self, Dependent};
 use crate::layers::{input_shape, product};
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
@@ -155,60 +155,67 @@ pub(crate) fn cases(
     extra: impl Strategy<Value = Json> + 'static,
     dtype: DType,
 ) -> BoxedStrategy<Case> {
-    let sizes = (1..6_usize, prop_oneof![12 => 1..4_usize, 3 => 7..10_usize, 1 => 15..18_usize], 1..4_usize);
+    let hidden = prop_oneof![12 => 1..4_usize, 3 => 7..10_usize, 1 => 15..18_usize];
+    let sizes = (prop_oneof![8 => 1..6_usize, 1 => 7..10_usize, 1 => 15..18_usize], hidden, 1..4_usize);
     let layout = (1..6_usize, prop::option::weighted(0.7, prop_oneof![5 => 1..3_usize, 1 => Just(0)]));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let dropout = prop_oneof![2 => Just(0.0), 1 => Just(0.5), 1 => Just(0.2), 1 => Just(1.0)];
-    (sizes, layout, flags, dropout, extra, generators::kind())
-        .prop_flat_map(move |((inputs, hidden, layers), (length, batch), flags, dropout, extra, kind)| {
-            let (bias, batch_first, bidirectional, with_hx, training) = flags;
-            let directions = if bidirectional { 2 } else { 1 };
-            let width = directions * hidden;
-            let sequence = |features: usize| match batch {
-                None => vec![length, features],
-                Some(batch) if batch_first => vec![batch, length, features],
-                Some(batch) => vec![length, batch, features],
-            };
-            let state: Vec<usize> = [layers * directions].into_iter().chain(batch).chain([hidden]).collect();
-            let mut options = json!({
-                "input_size": inputs, "hidden_size": hidden, "num_layers": layers, "bias": bias,
-                "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional,
-            });
-            if let (Json::Object(options), Json::Object(extra)) = (&mut options, extra) {
-                options.extend(extra);
-            }
-            let mut case = generators::case(layer, options);
-            generators::set_mode(&mut case, if training { Mode::Train } else { Mode::Eval });
-            let mut tensors: Vec<(Group, String, Vec<usize>)> = vec![
-                (Group::In, "input".into(), sequence(inputs)),
-                (Group::GradOut, "output".into(), sequence(width)),
-                (Group::GradOut, "h_n".into(), state.clone()),
-            ];
-            if with_hx {
-                tensors.push((Group::In, "hx".into(), state));
-            }
-            for number in 0..layers * directions {
-                let reverse = if number % directions == 1 { "_reverse" } else { "" };
-                let suffix = format!("_l{}{reverse}", number / directions);
-                let below = if number < directions { inputs } else { width };
-                tensors.push((Group::State, format!("weight_ih{suffix}"), vec![gates * hidden, below]));
-                tensors.push((Group::State, format!("weight_hh{suffix}"), vec![gates * hidden, hidden]));
-                if bias {
-                    tensors.push((Group::State, format!("bias_ih{suffix}"), vec![gates * hidden]));
-                    tensors.push((Group::State, format!("bias_hh{suffix}"), vec![gates * hidden]));
+    // Which outputs have a cotangent; one that is left out is zero.
+    let cotangents = prop_oneof![2 => Just((true, true)), 1 => Just((true, false)), 1 => Just((false, true))];
+    (sizes, layout, flags, dropout, extra, (cotangents, generators::kind()))
+        .prop_dependent(
+            move |((inputs, hidden, layers), (length, batch), flags, dropout, extra, (cotangents, kind))| {
+                let (bias, batch_first, bidirectional, with_hx, training) = flags;
+                let directions = if bidirectional { 2 } else { 1 };
+                let width = directions * hidden;
+                let sequence = |features: usize| match batch {
+                    None => vec![length, features],
+                    Some(batch) if batch_first => vec![batch, length, features],
+                    Some(batch) => vec![length, batch, features],
+                };
+                let state: Vec<usize> = [layers * directions].into_iter().chain(batch).chain([hidden]).collect();
+                let mut options = json!({
+                    "input_size": inputs, "hidden_size": hidden, "num_layers": layers, "bias": bias,
+                    "batch_first": batch_first, "dropout": dropout, "bidirectional": bidirectional,
+                });
+                if let (Json::Object(options), Json::Object(extra)) = (&mut options, extra) {
+                    options.extend(extra);
                 }
-            }
-            let masked = training && layers > 1 && dropout > 0.0 && dropout < 1.0;
-            let mask = [layers - 1, length, batch.unwrap_or(1), width];
-            let count = if masked { mask.iter().product() } else { 0 };
-            let kept = prop::collection::vec(any::<bool>(), count);
-            (generators::fill(case, dtype, kind, tensors), kept).prop_map(move |(mut case, kept)| {
-                if masked {
-                    let factors = kept.into_iter().map(|kept| if kept { 1.0 / (1.0 - dropout) } else { 0.0 });
-                    generators::insert(&mut case, Group::In, "dropout_mask", dtype, &mask, factors.collect());
+                let mut case = generators::case(layer, options);
+                generators::set_mode(&mut case, if training { Mode::Train } else { Mode::Eval });
+                let mut tensors: Vec<(Group, String, Vec<usize>)> = vec![(Group::In, "input".into(), sequence(inputs))];
+                if cotangents.0 {
+                    tensors.push((Group::GradOut, "output".into(), sequence(width)));
                 }
-                case
-            })
-        })
+                if cotangents.1 {
+                    tensors.push((Group::GradOut, "h_n".into(), state.clone()));
+                }
+                if with_hx {
+                    tensors.push((Group::In, "hx".into(), state));
+                }
+                for number in 0..layers * directions {
+                    let reverse = if number % directions == 1 { "_reverse" } else { "" };
+                    let suffix = format!("_l{}{reverse}", number / directions);
+                    let below = if number < directions { inputs } else { width };
+                    tensors.push((Group::State, format!("weight_ih{suffix}"), vec![gates * hidden, below]));
+                    tensors.push((Group::State, format!("weight_hh{suffix}"), vec![gates * hidden, hidden]));
+                    if bias {
+                        tensors.push((Group::State, format!("bias_ih{suffix}"), vec![gates * hidden]));
+                        tensors.push((Group::State, format!("bias_hh{suffix}"), vec![gates * hidden]));
+                    }
+                }
+                let masked = training && layers > 1 && dropout > 0.0 && dropout < 1.0;
+                let mask = [layers - 1, length, batch.unwrap_or(1), width];
+                let count = if masked { mask.iter().product() } else { 0 };
+                let kept = prop::collection::vec(any::<bool>(), count);
+                (generators::fill(case, dtype, kind, tensors), kept).prop_map(move |(mut case, kept)| {
+                    if masked {
+                        let factors = kept.into_iter().map(|kept| if kept { 1.0 / (1.0 - dropout) } else { 0.0 });
+                        generators::insert(&mut case, Group::In, "dropout_mask", dtype, &mask, factors.collect());
+                    }
+                    case
+                })
+            },
+        )
         .boxed()
 }

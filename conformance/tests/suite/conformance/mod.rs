@@ -68,6 +68,7 @@ mod initialisation;
 mod kinks;
 mod large;
 mod malformed;
+mod option_pairs;
 mod properties;
 mod recorded;
 mod recurrence;
@@ -79,6 +80,11 @@ pub fn seed() -> u64 {
     let seed = std::env::var("LAYERPROOF_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     println!("seed {seed} (set LAYERPROOF_SEED to draw others)");
     seed
+}
+
+/// How many random cases each test draws: `LAYERPROOF_CASES`, or 512.
+pub fn draws() -> u32 {
+    std::env::var("LAYERPROOF_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(512)
 }
 
 /// The layers that both crates have.

@@ -1,71 +1,22 @@
-//! Random cases: optimized, every algorithm at every instruction set and number of threads, against the reference's bounds.
+//! Random cases: both crates, optimized in every algorithm at every instruction set and number of threads, against the
+//! reference's bounds. And that a failure is told as a person wants to see it.
 
+use conformance::property::{Counterexample, Property};
 use conformance::{
-    Case, CaseFile, Conclusion, DType, Implementation, Limits, Optimized, Reference, Selection, Trial, generator,
-    generators,
+    Case, DType, Declaration, Group, Implementation, Named, Optimized, Outcome, Reference, Results, Selection, Variant,
 };
-use proptest::test_runner::{TestCaseError, TestError};
-use std::cell::{Cell, RefCell};
-
-/// How many cases each test draws.
-fn count() -> u32 {
-    std::env::var("LAYERPROOF_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(512)
-}
+use vocabulary::StateTensor;
 
 fn check(layer: &str, implementation: &dyn Implementation, dtype: DType) {
-    let strategy = generator(layer, dtype).expect("the layer has a generator");
     let selection = Selection { all: true, ..Selection::default() };
-    let seed = super::seed();
-    let mut runner = generators::runner_with_cases(seed, count());
-    let mut reproduce = String::new();
-    let (compared, runs, mistrusted) = (Cell::new(0), Cell::new(0), Cell::new(0));
-    let last = RefCell::new(String::new());
-    let outcome = runner.run(&strategy, |case| {
-        let trial = Trial::new(&case, "none");
-        for variant in implementation.variants(&case, &selection) {
-            let verdict = trial.replay(implementation, &variant, &Limits::default());
-            match verdict.conclusion {
-                Conclusion::NotApplicable(_) => continue,
-                Conclusion::Passed => {}
-                // Bounds that say little are no fault of the implementation; but there must be few of them.
-                Conclusion::Mistrusted(_) => mistrusted.set(mistrusted.get() + 1),
-                other => {
-                    *last.borrow_mut() = format!(" --implementation {}{}", implementation.name(), variant.arguments());
-                    return Err(TestCaseError::fail(other.to_string()));
-                }
-            }
-            let elements: usize = verdict.judgements.iter().map(|judgement| judgement.compared).sum();
-            compared.set(compared.get() + elements);
-            runs.set(runs.get() + 1);
-        }
-        Ok(())
-    });
-    if let Err(TestError::Fail(reason, case)) = &outcome {
-        let name = format!("{layer}-{dtype}-{}", implementation.name());
-        reproduce = write_down(&name, case, &last.borrow());
-        panic!("{layer}, seed {seed}: {reason}\n{}\n    {reproduce}", show(case));
-    }
-    assert!(outcome.is_ok() && reproduce.is_empty(), "{outcome:?}");
-    assert!(compared.get() > 1000, "only {} elements were compared", compared.get());
-    let (mistrusted, runs) = (mistrusted.get(), runs.get());
-    println!("{layer} in {dtype}: {runs} runs, {mistrusted} of them mistrusted");
+    let property = Property { layer, dtype, implementation, selection };
+    let tally =
+        property.check(super::seed(), super::draws()).unwrap_or_else(|counterexample| panic!("{counterexample}"));
+    let (runs, mistrusted) = (tally.runs, tally.mistrusted);
+    println!("{layer} in {dtype}: {} cases, {runs} runs, {mistrusted} of them mistrusted", tally.cases);
+    assert!(tally.elements > 1000, "only {} elements were compared", tally.elements);
+    // Bounds that say little are no fault of the implementation; but there must be few of them.
     assert!(mistrusted * 20 <= runs, "{mistrusted} of {runs} runs have bounds that say too little");
-}
-
-/// The case as few small numbers.
-fn show(case: &Case) -> String {
-    let tensors = case.tensors.iter().map(|((group, name), tensor)| format!("    {group}.{name} = {tensor:?}\n"));
-    format!("    options = {}\n{}", serde_json::Value::Object(case.options.clone()), tensors.collect::<String>())
-}
-
-/// Writes the case to a file and says how to replay it.
-fn write_down(name: &str, case: &Case, arguments: &str) -> String {
-    let path = std::env::temp_dir().join(format!("layerproof-{name}.safetensors"));
-    let file = CaseFile { generator: "a failed property".into(), cases: vec![case.clone()] };
-    match file.to_bytes().map(|bytes| std::fs::write(&path, bytes)) {
-        Ok(Ok(())) => format!("cargo run --release -- check {} --case {}{arguments}", path.display(), case.name),
-        _ => "the case could not be written down".into(),
-    }
 }
 
 fn optimized_f32(layer: &str) {
@@ -86,3 +37,90 @@ fn reference_f64(layer: &str) {
 
 for_each_layer_of_both!(optimized_f32, optimized_f64);
 for_each_layer!(reference_f32, reference_f64);
+
+/// The reference, but that its outputs are spoilt.
+struct Spoilt(fn(&Case, &mut [f32]));
+
+impl Implementation for Spoilt {
+    fn name(&self) -> &str {
+        "reference"
+    }
+    fn run(&self, case: &Case, variant: &Variant) -> Outcome {
+        let mut outcome = Reference.run(case, variant);
+        if let Outcome::Values(Results::F32(results)) = &mut outcome
+            && let Some(output) = Named::float_mut(results, Group::Out, "output")
+        {
+            (self.0)(case, output.as_mut_slice());
+        }
+        outcome
+    }
+    fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+        Declaration::LITERAL
+    }
+}
+
+fn failure(layer: &str, spoil: fn(&Case, &mut [f32])) -> Counterexample {
+    let selection = Selection::default();
+    let property = Property { layer, dtype: DType::F32, implementation: &Spoilt(spoil), selection };
+    *property.check(super::seed(), super::draws()).expect_err("the fault is not seen")
+}
+
+/// How many numbers a counterexample's tensors hold.
+fn size(counterexample: &Counterexample) -> usize {
+    let tensors = counterexample.case.iter().flat_map(|case| case.tensors.values());
+    tensors.map(|tensor| tensor.shape().iter().product::<usize>()).sum()
+}
+
+/// A fault beyond a size, in an option and at a value shrinks to that size, that option and about that value.
+#[test]
+fn a_failure_ends_as_few_small_numbers() {
+    let last = |_: &Case, y: &mut [f32]| {
+        if let [.., last] = y {
+            *last += 1.0;
+        }
+    };
+    for layer in ["ReLU", "Linear", "Conv2d", "MSELoss", "GRU", "Embedding"] {
+        let found = failure(layer, last);
+        assert!(size(&found) <= 40, "{layer}: {} numbers\n{found}", size(&found));
+    }
+    let ninth = failure("LeakyReLU", |_, y| {
+        if let Some(ninth) = y.get_mut(8) {
+            *ninth += 1.0;
+        }
+    });
+    assert!((18..=40).contains(&size(&ninth)), "{ninth}");
+    let strided = failure("Conv2d", |case, y| {
+        if case.options["stride"] == serde_json::json!([2, 1]) && case.options["bias"] == true {
+            y.iter_mut().for_each(|y| *y += 1.0);
+        }
+    });
+    let case = strided.case.as_ref().unwrap();
+    assert_eq!((&case.options["stride"], &case.options["bias"]), (&serde_json::json!([2, 1]), &true.into()));
+    assert_eq!((&case.options["groups"], &case.options["kernel_size"]), (&1.into(), &serde_json::json!([1, 1])));
+    assert!(size(&strided) <= 8, "{strided}");
+    let above = failure("Tanh", |case, y| {
+        let Some(StateTensor::F32(x)) = case.tensor(Group::In, "input") else { return };
+        y.iter_mut().zip(x.as_slice()).filter(|(_, x)| **x > 1.0).for_each(|(y, _)| *y += 1.0);
+    });
+    let Some(StateTensor::F32(x)) = above.case.as_ref().unwrap().tensor(Group::In, "input").cloned() else { panic!() };
+    assert!(x.len() == 1 && x.as_slice()[0] > 1.0 && x.as_slice()[0] < 1.1, "{above}");
+}
+
+/// What is printed names the seed, replays the case, and runs it in PyTorch.
+#[test]
+fn a_failure_tells_how_to_see_it_again() {
+    let text = failure("Linear", |_, y| y.iter_mut().for_each(|y| *y += 1.0)).to_string();
+    println!("{text}");
+    for part in
+        ["drawn from seed", "in.input = ", "import torch", "layer.load_state_dict({", "torch.autograd.backward(["]
+    {
+        assert!(text.contains(part), "{part:?} is missing of\n{text}");
+    }
+    let command = text.lines().find_map(|line| line.trim().strip_prefix("cargo run --release -- ")).unwrap();
+    let arguments = std::iter::once("conformance").chain(command.split(' ')).map(Into::into);
+    // The reference itself is right, so the case passes when it is replayed with it.
+    assert_eq!(
+        format!("{:?}", conformance::command_line::main(arguments)),
+        format!("{:?}", std::process::ExitCode::SUCCESS)
+    );
+}

@@ -1,12 +1,21 @@
 //! Random cases as proptest strategies: options, shapes and values all shrink.
 
+mod dependent;
+
+pub use dependent::{Dependent, DependentStrategy, DependentTree};
+
 use crate::case_file::{Case, Expect, Mode};
 use crate::layers;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Value, typed};
+use proptest::num::f64::BinarySearch;
 use proptest::prelude::*;
+use proptest::strategy::NewTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::Value as Json;
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde_json::{Value as Json, json};
+use std::fmt;
 use vocabulary::{Result, StateTensor};
 
 /// What kind of values fills the tensors of a case.
@@ -16,8 +25,12 @@ pub enum Kind {
     Plain,
     /// Small integers, whose sums of products are exact.
     Integers,
-    /// Of magnitudes from 10⁻⁴ to 10⁴.
+    /// Of magnitudes from 10⁻⁴ to 10⁴ and, now and then, far beyond: normal numbers times log-normal ones.
     Wide,
+    /// Large numbers of either sign that differ little in magnitude, so that next to nothing is left of their sums.
+    Cancelling,
+    /// Few distinct values, so that most are equal to others.
+    Ties,
     /// Where functions saturate: up to ±120.
     Saturated,
     /// Plain ones, with an infinity, a NaN, a zero of either sign or an extreme of the type now and then.
@@ -30,6 +43,8 @@ pub fn kind() -> impl Strategy<Value = Kind> {
         4 => Just(Kind::Plain),
         2 => Just(Kind::Integers),
         2 => Just(Kind::Wide),
+        1 => Just(Kind::Cancelling),
+        1 => Just(Kind::Ties),
         1 => Just(Kind::Saturated),
         1 => Just(Kind::Special),
     ]
@@ -37,7 +52,22 @@ pub fn kind() -> impl Strategy<Value = Kind> {
 
 /// Any kind of values, but without infinities and NaN.
 pub(crate) fn kind_without_special() -> impl Strategy<Value = Kind> {
-    prop_oneof![4 => Just(Kind::Plain), 2 => Just(Kind::Integers), 2 => Just(Kind::Wide), 1 => Just(Kind::Saturated)]
+    kind().prop_map(|kind| if kind == Kind::Special { Kind::Plain } else { kind })
+}
+
+/// One of two things, along height and width: 1 along both, equal, or not.
+pub fn pair(largest: usize) -> impl Strategy<Value = (usize, usize)> {
+    prop_oneof![
+        1 => Just((1, 1)),
+        1 => (2..=largest).prop_map(|size| (size, size)),
+        2 => (1..=largest, 1..=largest),
+    ]
+}
+
+/// A size: small ones, 0, and those next to the lanes' and tiles' boundaries.
+pub fn size() -> impl Strategy<Value = usize> {
+    let boundaries = prop::sample::select(vec![7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129_usize]);
+    prop_oneof![6 => 1..6_usize, 1 => Just(0), 2 => 6..20_usize, 2 => boundaries]
 }
 
 /// Any shape of up to four dimensions: scalars, empty ones, sizes around the lanes' boundaries.
@@ -45,9 +75,44 @@ pub fn shape() -> impl Strategy<Value = Vec<usize>> {
     let size = prop_oneof![6 => 1..6_usize, 1 => Just(0), 2 => 7..10_usize, 1 => 15..18_usize];
     prop_oneof![
         4 => prop::collection::vec(size, 0..=4),
-        1 => (30..70_usize).prop_map(|n| vec![n]),
-        1 => (250..260_usize).prop_map(|n| vec![n]),
+        1 => (1..70_usize).prop_map(|n| vec![n]),
+        1 => (1..260_usize).prop_map(|n| vec![n]),
     ]
+}
+
+/// What a distribution draws; shrinks towards 0.
+///
+/// ```
+/// use conformance::generators::{Sampled, runner};
+/// use proptest::strategy::{Strategy, ValueTree};
+/// use rand_distr::StandardNormal;
+/// let mut tree = Sampled(StandardNormal).new_tree(&mut runner(1)).unwrap();
+/// let first: f64 = tree.current();
+/// assert!(tree.simplify() && tree.current().abs() < first.abs());
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Sampled<D>(pub D);
+
+impl<D: Distribution<f64> + fmt::Debug> Strategy for Sampled<D> {
+    type Tree = BinarySearch;
+    type Value = f64;
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        Ok(BinarySearch::new(self.0.sample(runner.rng())))
+    }
+}
+
+/// The exponent of e by which wide numbers deviate.
+const SPREAD: f64 = 3.0;
+
+/// A normal number times a log-normal one.
+#[derive(Debug, Clone, Copy)]
+struct Wide;
+
+impl Distribution<f64> for Wide {
+    fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
+        let (x, exponent): (f64, f64) = (StandardNormal.sample(rng), StandardNormal.sample(rng));
+        x * (SPREAD * exponent).exp()
+    }
 }
 
 /// One value of a kind.
@@ -56,7 +121,11 @@ fn value(kind: Kind) -> BoxedStrategy<f64> {
     match kind {
         Kind::Plain => plain().boxed(),
         Kind::Integers => (-8..=8_i32).prop_map(f64::from).boxed(),
-        Kind::Wide => (plain(), -4.0..4.0).prop_map(|(x, exponent): (f64, f64)| x * 10_f64.powf(exponent)).boxed(),
+        Kind::Wide => Sampled(Wide).boxed(),
+        Kind::Cancelling => {
+            (plain(), any::<bool>()).prop_map(|(x, negative)| if negative { x - 1024.0 } else { x + 1024.0 }).boxed()
+        }
+        Kind::Ties => prop::sample::select(vec![0.0, 0.5, -1.0, 1.0]).boxed(),
         Kind::Saturated => (-120.0..120.0).boxed(),
         Kind::Special => prop_oneof![
             12 => plain(),
@@ -66,6 +135,25 @@ fn value(kind: Kind) -> BoxedStrategy<f64> {
         ]
         .boxed(),
     }
+}
+
+/// Cases with PyTorch's arguments `device` and `dtype` beside the others, as far as they change nothing.
+pub(crate) fn placed(cases: BoxedStrategy<Case>, dtype: DType) -> BoxedStrategy<Case> {
+    let own = if dtype == DType::F32 { "float32" } else { "float64" };
+    let placements = vec![
+        json!({}),
+        json!({"device": "cpu"}),
+        json!({"dtype": own}),
+        json!({"device": null, "dtype": null}),
+        json!({"device": "cpu", "dtype": own}),
+    ];
+    let with = |(mut case, placement): (Case, Json)| {
+        let Json::Object(placement) = placement else { unreachable!("placements are written as objects") };
+        case.options.extend(placement);
+        case.head.insert("options".into(), Json::Object(case.options.clone()));
+        case
+    };
+    (cases, prop::sample::select(placements)).prop_map(with).boxed()
 }
 
 /// A case in training that expects values, its name yet to be given.
@@ -137,17 +225,30 @@ pub(crate) fn make_positive(case: &mut Case, group: Group, name: &str) {
     update(case, group, name, |x| x.abs() + 0.25);
 }
 
+/// How many simpler cases are tried, at most, where one has failed.
+const SHRINKING: u32 = 20_000;
+
 /// A proptest runner that draws from a seed: equal seeds, equal cases.
 pub fn runner(seed: u64) -> TestRunner {
     runner_with_cases(seed, Config::default().cases)
 }
 
+/// A proptest runner that draws so many cases of a type from a seed: other ones of each type.
+pub fn runner_of(dtype: DType, seed: u64, cases: u32) -> TestRunner {
+    runner_from(seed, cases, 1 + dtype as u8)
+}
+
 /// A proptest runner that draws so many cases from a seed.
 pub fn runner_with_cases(seed: u64, cases: u32) -> TestRunner {
+    runner_from(seed, cases, 0)
+}
+
+fn runner_from(seed: u64, cases: u32, stream: u8) -> TestRunner {
     let mut bytes = [0; 32];
+    bytes[8] = stream;
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     // A failure is reproduced by its seed and by the case file that is written, so proptest need not keep one.
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: SHRINKING, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
