@@ -4,6 +4,7 @@ mod cases;
 mod check;
 mod compare;
 mod list;
+mod random;
 mod report;
 mod run;
 
@@ -40,6 +41,8 @@ enum Command {
     Compare(CompareArguments),
     /// Write generated cases with the reference's values in double precision
     Cases(CasesArguments),
+    /// Judge random cases of all layers: right code is never told to be wrong
+    Random(RandomArguments),
     /// List layers, options, implementations, algorithms and instruction sets
     List(ListArguments),
 }
@@ -126,6 +129,21 @@ struct CasesArguments {
 }
 
 #[derive(Debug, Clone, Args)]
+struct RandomArguments {
+    /// Only this layer, by its torch.nn class name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    layer: Vec<String>,
+    /// How many cases in all
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    count: u64,
+    /// The seed they are drawn from: equal seeds, equal cases
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, Clone, Args)]
 struct ListArguments {
     #[command(flatten)]
     shared: Shared,
@@ -163,6 +181,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Cases(arguments) => cases::cases(&arguments),
+        Command::Random(arguments) => random::random(&arguments),
         Command::List(arguments) => list::list(&arguments),
     };
     match ending {

@@ -3,6 +3,7 @@
 
 use super::{Ending, one_line, print, write};
 use crate::case_file::{Case, Expect, Invalid};
+use crate::comparison::median;
 use crate::implementation::Variant;
 use crate::replay::{Conclusion, Verdict};
 use comfy_table::{Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
@@ -40,6 +41,16 @@ struct Row {
     unlikely: usize,
     saturated: usize,
     slack: f64,
+    detectable: Vec<f64>,
+}
+
+/// A share of a mean term, to two digits.
+pub(super) fn share(share: f64) -> String {
+    match share {
+        0.0 => "0".into(),
+        0.01..1e4 => format!("{share:.2}"),
+        _ => format!("{share:.0e}"),
+    }
 }
 
 /// Verdicts, gathered.
@@ -100,6 +111,7 @@ impl Report {
             "compared": judgements.iter().map(|j| j.compared).sum::<usize>(),
             "exact": judgements.iter().map(|j| j.exact).sum::<usize>(),
             "unlikely": judgements.iter().map(|j| j.unlikely).sum::<usize>(),
+            "detectable": entry.verdict.detectable(),
         }));
         let dtype = entry.case.compute_type().map_or("mixed".to_owned(), |dtype| dtype.to_string());
         let row = self.row(&entry.case.layer, &dtype, entry.implementation);
@@ -109,6 +121,7 @@ impl Report {
             row.refusals += usize::from(entry.case.expect == Expect::Error);
         }
         row.runs += 1;
+        row.detectable.extend(entry.verdict.detectable());
         row.passed += usize::from(*conclusion == Conclusion::Passed);
         for judgement in judgements {
             row.compared += judgement.compared;
@@ -148,7 +161,8 @@ impl Report {
         }
         print(self.table());
         print(
-            "slack: the largest error, as a share of its derived bound; exact: elements whose bound is 0, or that are inf or NaN",
+            "exact: elements whose bound is 0, or that are inf or NaN; slack: the largest error, as a share of its derived bound\n\
+             detects: the smallest error of one term, as a share of the mean term, that is certain to be seen, in the median case",
         );
         let sum = |count: fn(&Row) -> usize| self.rows.iter().map(count).sum::<usize>();
         let notes = [
@@ -212,11 +226,16 @@ impl Report {
             "elements",
             "exact",
             "slack",
+            "detects",
         ]);
         for row in &self.rows {
             let number = |number: usize| Cell::new(number).set_alignment(CellAlignment::Right);
             let passed = number(row.passed);
-            let share = |part: usize| match row.compared {
+            let share_of_term = |row: &Row| match row.detectable.is_empty() {
+                true => "–".to_owned(),
+                false => share(median(row.detectable.clone())),
+            };
+            let percentage = |part: usize| match row.compared {
                 0 => "–".to_owned(),
                 whole => format!("{:.0} %", 100.0 * part as f64 / whole as f64),
             };
@@ -229,8 +248,9 @@ impl Report {
                 number(row.runs),
                 if row.passed == row.runs { passed.fg(Color::Green) } else { passed.fg(Color::Red) },
                 number(row.compared),
-                Cell::new(share(row.exact)).set_alignment(CellAlignment::Right),
+                Cell::new(percentage(row.exact)).set_alignment(CellAlignment::Right),
                 Cell::new(format!("{:.2}", row.slack)).set_alignment(CellAlignment::Right),
+                Cell::new(share_of_term(row)).set_alignment(CellAlignment::Right),
             ]);
         }
         table

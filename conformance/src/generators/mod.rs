@@ -1,8 +1,10 @@
 //! Random cases as proptest strategies: options, shapes and values all shrink.
 
 mod dependent;
+mod invalid;
 
 pub use dependent::{Dependent, DependentStrategy, DependentTree};
+pub use invalid::invalid;
 
 use crate::case_file::{Case, Expect, Mode};
 use crate::layers;
@@ -200,6 +202,12 @@ fn filled(dtype: DType, shape: &[usize], values: Vec<f64>) -> StateTensor {
         Some(tensor) => tensor,
         None => unreachable!("as many values were drawn as the shape has"),
     }
+}
+
+/// A tensor of that shape, its elements halves and their negatives.
+fn halves(dtype: DType, shape: &[usize]) -> StateTensor {
+    let count = shape.iter().product();
+    filled(dtype, shape, (0..count).map(|i| if i % 2 == 0 { 0.5 } else { -0.5 }).collect())
 }
 
 /// Changes each element of a tensor, rounded to its type.

@@ -1,5 +1,6 @@
 //! What random cases came to.
 
+use crate::comparison::median;
 use crate::replay::{Conclusion, Verdict};
 
 /// Counts over the verdicts that were no failures.
@@ -41,6 +42,11 @@ impl Tally {
             self.slack = self.slack.max(judgement.slack);
         }
         self.detectable.extend(verdict.detectable());
+    }
+
+    /// The median run's smallest detectable error; 0 where nothing was run.
+    pub fn median_detectable(&self) -> f64 {
+        median(self.detectable.clone())
     }
 
     /// Counts another tally in.
