@@ -1,0 +1,5 @@
+//! A catalogue of faults: mistakes that writers of kernels make, each run through the recorded and the generated cases of its
+//! layer, which have to catch it. `--nocapture` shows by which cases and in which lane.
+
+#[path = "fault_catalogue/mod.rs"]
+mod catalogue;
