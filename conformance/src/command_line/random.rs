@@ -7,7 +7,7 @@ use crate::layers;
 use crate::property::{Counterexample, Property, Tally};
 use crate::tensors::DType;
 use comfy_table::{Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
-use indicatif::{HumanDuration, ProgressBar};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde_json::json;
 use std::time::Instant;
@@ -28,6 +28,7 @@ struct Batch {
 struct Row {
     layer: &'static str,
     implementation: &'static str,
+    dtype: DType,
     tally: Tally,
     failures: Vec<Counterexample>,
 }
@@ -60,10 +61,11 @@ pub(super) fn random(arguments: &RandomArguments) -> Result<Ending, Invalid> {
 
     let mut rows: Vec<Row> = Vec::new();
     for (batch, outcome) in judged {
-        let (layer, implementation) = (batch.layer, batch.implementation.name());
-        let known = rows.iter().position(|row| row.layer == layer && row.implementation == implementation);
+        let (layer, implementation, dtype) = (batch.layer, batch.implementation.name(), batch.dtype);
+        let same = |row: &Row| (row.layer, row.implementation, row.dtype) == (layer, implementation, dtype);
+        let known = rows.iter().position(same);
         let place = known.unwrap_or_else(|| {
-            rows.push(Row { layer, implementation, tally: Tally::default(), failures: Vec::new() });
+            rows.push(Row { layer, implementation, dtype, tally: Tally::default(), failures: Vec::new() });
             rows.len() - 1
         });
         match outcome {
@@ -74,7 +76,7 @@ pub(super) fn random(arguments: &RandomArguments) -> Result<Ending, Invalid> {
     finish(&rows, start, arguments)
 }
 
-/// Each layer's share, in both types by turns, through every implementation that has the layer.
+/// Each layer's share, half of it in each type, through every implementation that has the layer.
 fn batches(
     layers: &[&'static str],
     implementations: &[&'static dyn Implementation],
@@ -85,13 +87,14 @@ fn batches(
     for (place, &layer) in (0_u64..).zip(layers) {
         // What does not divide goes to the first layers.
         let share = count / layers.len() as u64 + u64::from(place < count % layers.len() as u64);
-        for number in 0..share.div_ceil(BATCH) {
-            let dtype = if number % 2 == 0 { DType::F32 } else { DType::F64 };
-            let cases = BATCH.min(share - number * BATCH) as u32;
-            // Every batch has a seed of its own, which is the first one's where that is the only one.
-            let seed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let there = implementations.iter().filter(|implementation| !implementation.still_to_come(layer));
-            batches.extend(there.map(|&implementation| Batch { layer, implementation, dtype, seed, cases }));
+        for (dtype, share) in [(DType::F32, share.div_ceil(2)), (DType::F64, share / 2)] {
+            for number in 0..share.div_ceil(BATCH) {
+                let cases = BATCH.min(share - number * BATCH) as u32;
+                // Every batch has a seed of its own, the first one the seed that is asked for.
+                let seed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                let there = implementations.iter().filter(|implementation| !implementation.still_to_come(layer));
+                batches.extend(there.map(|&implementation| Batch { layer, implementation, dtype, seed, cases }));
+            }
         }
     }
     batches
@@ -115,7 +118,7 @@ fn finish(rows: &[Row], start: Instant, arguments: &RandomArguments) -> Result<E
             let Tally { cases, runs, mistrusted, elements, exact, probabilistic, unlikely, unknown, slack, .. } =
                 row.tally;
             json!({
-                "layer": row.layer, "implementation": row.implementation, "cases": cases, "runs": runs, "mistrusted": mistrusted,
+                "layer": row.layer, "implementation": row.implementation, "type": row.dtype.to_string(), "cases": cases, "runs": runs, "mistrusted": mistrusted,
                 "elements": elements, "exact": exact, "probabilistic": probabilistic, "unlikely": unlikely, "unknown": unknown,
                 "slack": slack, "detectable": row.tally.median_detectable(), "failures": row.failures.len(),
             })
@@ -127,7 +130,7 @@ fn finish(rows: &[Row], start: Instant, arguments: &RandomArguments) -> Result<E
     let of = |name: &str| rows.iter().filter(|row| row.implementation == name).map(|row| row.tally.cases).sum::<u64>();
     let cases = rows.iter().map(|row| of(row.implementation)).max().unwrap_or(0);
     let runs: u64 = rows.iter().map(|row| row.tally.runs).sum();
-    let time = HumanDuration(start.elapsed());
+    let time = format!("{:.1} s", start.elapsed().as_secs_f64());
     if failures.is_empty() {
         print(format_args!("\nno false alarm in {cases} cases, {runs} runs ({time}, seed {})", arguments.seed));
         return Ok(if cases > 0 { Ending::Good } else { Ending::Bad });
@@ -142,6 +145,7 @@ fn table(rows: &[Row]) -> Table {
     table.load_style(TableStyle::new().header_separator(line).bottom_border(line)).set_header([
         "layer",
         "implementation",
+        "type",
         "cases",
         "runs",
         "failed",
@@ -153,13 +157,14 @@ fn table(rows: &[Row]) -> Table {
         "slack",
         "detects",
     ]);
-    for Row { layer, implementation, tally, failures } in rows {
+    for Row { layer, implementation, dtype, tally, failures } in rows {
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
         let number = |number: u64| right(number.to_string());
         let failed = right(failures.len().to_string());
         table.add_row([
             Cell::new(one_line(layer)),
             Cell::new(implementation),
+            Cell::new(dtype.to_string()),
             number(tally.cases),
             number(tally.runs),
             if failures.is_empty() { failed.fg(Color::Green) } else { failed.fg(Color::Red) },

@@ -306,7 +306,7 @@ pub fn tallies(layer: &str, faults: &[Fault]) -> Vec<Tally> {
     let seed = seed();
     for dtype in [DType::F32, DType::F64] {
         let cases = generator(layer, dtype).unwrap();
-        let mut runner = generators::runner(seed);
+        let mut runner = generators::runner_of(dtype, seed, GENERATED as u32);
         for _ in 0..GENERATED {
             add(Source::Generated, &cases.new_tree(&mut runner).unwrap().current(), "a generator");
         }
