@@ -3,6 +3,7 @@
 mod cases;
 mod check;
 mod compare;
+mod gradients;
 mod list;
 mod random;
 mod report;
@@ -43,6 +44,8 @@ enum Command {
     Cases(CasesArguments),
     /// Judge random cases of all layers: right code is never told to be wrong
     Random(RandomArguments),
+    /// Hold gradients against dual numbers, differences and PyTorch, coordinate by coordinate
+    Gradients(GradientsArguments),
     /// List layers, options, implementations, algorithms and instruction sets
     List(ListArguments),
 }
@@ -144,6 +147,21 @@ struct RandomArguments {
 }
 
 #[derive(Debug, Clone, Args)]
+struct GradientsArguments {
+    /// Only this layer, by its torch.nn class name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    layer: Vec<String>,
+    /// How many random cases of each layer, beside the recorded ones
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    count: usize,
+    /// The seed they are drawn from: equal seeds, equal cases
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, Clone, Args)]
 struct ListArguments {
     #[command(flatten)]
     shared: Shared,
@@ -182,6 +200,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Cases(arguments) => cases::cases(&arguments),
         Command::Random(arguments) => random::random(&arguments),
+        Command::Gradients(arguments) => gradients::gradients(&arguments),
         Command::List(arguments) => list::list(&arguments),
     };
     match ending {

@@ -4,10 +4,12 @@
 //! Both look at F = Σ output·cotangent as a function of one coordinate of one input or parameter, all else fixed. The third
 //! witness is the gradient that a case has recorded from PyTorch, which [`crate::replay`] compares.
 
+mod agreement;
 mod dual;
 mod romberg;
 mod tangent;
 
+pub use agreement::{Agreement, agreement, is_tame};
 pub use dual::dual;
 pub use romberg::{Romberg, romberg};
 pub use tangent::Tangent;
