@@ -27,7 +27,7 @@ pub use case_file::{Case, CaseFile, Expect, Mode};
 pub use comparison::{Judgement, Lane, Worst};
 pub use implementation::{Implementation, Outcome, Results, Selection, Variant};
 pub use implementations::{Optimized, Reference, ours};
-pub use layers::{NAMES as LAYERS, generator, run_reference};
+pub use layers::{NAMES as LAYERS, generator, run_reference, signature};
 pub use replay::{Conclusion, Limits, Purpose, Trial, Verdict, check_memory, replay};
 pub use task::Task;
 pub use tensors::{DType, Group, Named, Value};

@@ -78,7 +78,7 @@ macro_rules! layers {
         }
 
         /// The arguments of PyTorch's constructor; none for an unknown layer.
-        pub(crate) fn signature(layer: &str) -> &'static str {
+        pub fn signature(layer: &str) -> &'static str {
             match layer {
                 $($name => $module::SIGNATURE,)*
                 $($to_come => $its_module::SIGNATURE,)*

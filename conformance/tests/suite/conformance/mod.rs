@@ -57,6 +57,7 @@ macro_rules! for_each_layer {
     };
 }
 
+mod arguments;
 mod bounded_operations;
 mod bounds;
 mod calls;
