@@ -1,7 +1,8 @@
 //! The two crates as [`Implementation`]s.
 
-use crate::bounded::{Centring, Declaration};
+use crate::bounded::Declaration;
 use crate::case_file::{Case, Expect};
+use crate::declarations::declared;
 use crate::implementation::{Implementation, Outcome, Results, Selection, Variant};
 use crate::layers::{self, Stop};
 use crate::task::Task;
@@ -39,8 +40,8 @@ impl Implementation for Reference {
         run().map_or_else(|error| Outcome::Error(error.to_string()), Outcome::Values)
     }
 
-    fn declaration(&self, _layer: &str, _dtype: DType, _variant: &Variant) -> Declaration {
-        Declaration::LITERAL
+    fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
+        declared(self.name(), layer, dtype)
     }
 
     fn may_be_partial(&self) -> bool {
@@ -121,13 +122,8 @@ impl Implementation for Optimized {
         variants
     }
 
-    /// The literal formula's arithmetic (statistics in double precision, exp within 1 ulp as its crate states), but that
-    /// BatchNorm2d subtracts a split mean.
     fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
-        match layer {
-            "BatchNorm2d" if dtype == DType::F32 => Declaration { centring: Centring::Split, ..Declaration::LITERAL },
-            _ => Declaration::LITERAL,
-        }
+        declared(self.name(), layer, dtype)
     }
 
     fn may_be_partial(&self) -> bool {

@@ -10,6 +10,7 @@ pub mod bounded;
 pub mod case_file;
 pub mod command_line;
 mod comparison;
+pub mod declarations;
 pub mod fixtures;
 pub mod generators;
 mod implementation;

@@ -57,8 +57,9 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// The system's mathematical library: the GNU C Library's manual, "Known Maximum Errors in Math Functions".
-    pub const SYSTEM: Self = Self { exp: 1.0, exp_m1: 1.0, ln: 1.0, ln_1p: 1.0, tanh: 2.0, powf: 1.0 };
+    /// The system's mathematical library, as `function_errors.tsv` has it of the GNU C Library (in f32 of all inputs, in f64 of
+    /// a million); of powf, whose inputs are too many, as that library's manual states it.
+    pub const SYSTEM: Self = Self { exp: 1.0, exp_m1: 1.0, ln: 1.0, ln_1p: 1.4, tanh: 2.3, powf: 1.0 };
 
     /// All of them within so many ulps.
     pub const fn within(ulps: f64) -> Self {

@@ -2,6 +2,7 @@
 
 use super::{Ending, ListArguments, print, write};
 use crate::case_file::Invalid;
+use crate::declarations::{Declared, TABLE};
 use crate::implementations::ours;
 use crate::layers;
 use optimized::Isa;
@@ -23,10 +24,24 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
         }));
     }
     print(format_args!("implementations: {}", implementations.join(", ")));
+    print("what they declare of their arithmetic:");
+    let mut declared = Vec::new();
+    for line in TABLE {
+        let layer = line.layer.unwrap_or("every other layer");
+        let dtype = line.dtype.map_or("f32 and f64".to_owned(), |dtype| dtype.to_string());
+        let Declared { implementation, accumulators, functions, formulas, reason, .. } = line;
+        print(format_args!("    {implementation}, {layer}, {dtype}"));
+        print(format_args!("        sums are carried in {accumulators}; functions within so many ulps: {functions}"));
+        print(format_args!("        formulas: {formulas}; for {reason}"));
+        declared.push(json!({
+            "implementation": implementation, "layer": line.layer, "type": line.dtype.map(|dtype| dtype.to_string()),
+            "accumulators": accumulators, "functions": functions, "formulas": formulas, "reason": reason,
+        }));
+    }
     print(format_args!("instruction sets of this machine: {}", isas.join(", ")));
     if let Some(path) = &arguments.shared.json {
         let document: Value = json!({
-            "layers": entries, "implementations": implementations, "instruction_sets": isas,
+            "layers": entries, "implementations": implementations, "instruction_sets": isas, "declarations": declared,
         });
         write(path, format!("{document:#}\n").as_bytes())?;
     }

@@ -1,8 +1,8 @@
 //! BatchNorm2d.
 
-use super::harness::{Fault, Mistake, Mistake::Call, Mistake::Results, Source};
+use super::harness::{Fault, Mistake, Mistake::Call, Mistake::Results};
 use super::reading::{flag, is_tame, number, replace, rounded, set, tensor, update};
-use conformance::{Case, DType, Group, Mode, Named};
+use conformance::{Case, Group, Mode, Named};
 use serde_json::json;
 use vocabulary::{StateTensor, Tensor};
 
@@ -75,8 +75,7 @@ pub fn faults() -> Vec<Fault> {
                     results.insert_integers(Group::After, "num_batches_tracked", before.clone());
                 }
             }),
-        )
-        .out_of_reach(Source::Recorded, &[DType::F64], "recorded in f32 alone"),
+        ),
         fault(
             "momentum = None is taken for 0.1",
             Call(|case| {
@@ -84,8 +83,7 @@ pub fn faults() -> Vec<Fault> {
                     set(case, "momentum", json!(0.1));
                 }
             }),
-        )
-        .out_of_reach(Source::Recorded, &[DType::F64], "recorded in f32 alone"),
+        ),
         fault(
             "the average counts from 0",
             Results(|case, results| {
@@ -105,8 +103,7 @@ pub fn faults() -> Vec<Fault> {
                     });
                 }
             }),
-        )
-        .out_of_reach(Source::Recorded, &[DType::F64], "recorded in f32 alone"),
+        ),
         fault("eps is always the default", Call(|case| _ = case.options.remove("eps"))),
     ]
 }

@@ -3,7 +3,8 @@
 
 use rand::{SeedableRng, rngs::SmallRng};
 use vocabulary::{
-    BatchNorm2dOptions, BatchNorm2dState, Conv2dOptions, GRUOptions, Layer, LinearOptions, RNNOptions, Tensor,
+    BatchNorm2dOptions, BatchNorm2dState, Conv2dOptions, GRUOptions, Layer, LinearOptions, MaxPool2dOptions,
+    RNNOptions, SoftmaxOptions, Tensor,
 };
 
 fn rng() -> SmallRng {
@@ -14,6 +15,7 @@ fn check(name: &str, mut layer: Box<dyn Layer<f64>>, input: &[usize], expected: 
     let input = Tensor::from_fn(input, |i| (i.iter().sum::<usize>() % 5) as f64 / 4.0 - 0.4).unwrap();
     let (output, saved) = layer.forward_pass(&input).unwrap();
     assert_eq!(layer.forward(&input).unwrap().shape(), output.shape(), "{name}");
+    assert_eq!(layer.output_shape(input.shape()).unwrap(), output.shape(), "{name}");
     let cotangent = Tensor::full(output.shape(), 0.5).unwrap();
     let gradients = layer.backward(&saved, &cotangent).unwrap();
     assert_eq!(gradients.input.shape(), input.shape(), "{name}");
@@ -73,6 +75,10 @@ fn recurrent_and_convolutional_layers_visit_every_parameter() {
     check("RNN", Box::new(rnn), &[4, 1, 2], &names);
     let gru = reference::GRU::<f64>::init(GRUOptions::new(2, 3), &mut rng()).unwrap();
     check("GRU", Box::new(gru), &[4, 1, 2], &names);
+    let pool = reference::MaxPool2d::new(MaxPool2dOptions::new(2)).unwrap();
+    check("MaxPool2d", Box::new(pool), &[1, 2, 4, 5], &[]);
+    let softmax = reference::Softmax::new(SoftmaxOptions::new().dim(-1)).unwrap();
+    check("Softmax", Box::new(softmax), &[2, 3], &[]);
 }
 
 /// `set_training` of a list's layer is its own `train` or `eval`.
