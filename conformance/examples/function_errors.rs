@@ -189,7 +189,7 @@ fn error_f32(exact: f64, y: f32) -> f64 {
 /// The same in f64, where the result is finite but for what rounds to an infinity.
 fn error_f64(exact: &Exact, y: f64) -> f64 {
     let nearest = exact.to_f64().value();
-    let Some(y) = big(y) else { return if nearest == y { 0.0 } else { f64::INFINITY } };
+    let Some(y) = big(y).filter(|_| y.is_finite()) else { return if nearest == y { 0.0 } else { f64::INFINITY } };
     // A part of the smallest subnormal number is no number of the type: scaled, it is.
     let scaled = (y - exact) << 60;
     scaled.to_f64().value().abs() / (ulp(nearest, 52, -1022) * 2.0_f64.powi(60))
