@@ -133,7 +133,7 @@ fn results_do_not_depend_on_threads() {
     }
 }
 
-/// A sample of what `examples/exp_error.rs` proves over all inputs: every 2,039th number of single precision.
+/// A sample of what `conformance/examples/function_errors.rs` proves over all inputs: every 2,039th number of single precision.
 #[test]
 fn exp_errs_by_no_more_than_stated() {
     let x: Vec<f32> = (0..=u32::MAX).step_by(2039).map(f32::from_bits).filter(|x| (-104.0..88.0).contains(x)).collect();
