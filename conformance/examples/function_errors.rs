@@ -192,7 +192,7 @@ fn error_f64(exact: &Exact, y: f64) -> f64 {
     let Some(y) = big(y).filter(|_| y.is_finite()) else { return if nearest == y { 0.0 } else { f64::INFINITY } };
     // A part of the smallest subnormal number is no number of the type: scaled, it is.
     let scale = if nearest.abs() < 1.0 { 60 } else { 0 };
-    ((y - exact) << scale).to_f64().value().abs() / (ulp(nearest, 52, -1022) * 2.0_f64.powi(scale as i32))
+    ((y - exact) << scale).to_f64().value().abs() / ulp(nearest, 52 - scale as i32, -1022)
 }
 
 /// The unit in the last place of x, in a format with so many bits after the first, whose smallest normal number is

@@ -145,7 +145,8 @@ pub(crate) fn numbers(case: &Case, gates: u128, [inputs, hidden, layers, directi
     let kept = all(&[steps, states, sum(&[all(&[4, below]), all(&[4 + 2 * gates, hidden])])]);
     // Small vectors and tensors take more beside their elements than for them: so much more, in numbers.
     let beside = sum(&[all(&[200, states]), all(&[40, states, steps])]);
-    sum(&[all(&[2, parameters]), kept, product(input), all(&[8, states, steps, hidden]), beside])
+    // Judged step by step, and layer by layer, it is all there once more.
+    sum(&[all(&[4, parameters]), all(&[2, kept]), product(input), all(&[8, states, steps, hidden]), beside])
 }
 
 /// Short sequences of every layout, with every option; `extra` are the layer's own options.
