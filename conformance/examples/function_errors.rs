@@ -5,7 +5,7 @@
 //! f32: all 2³² inputs, against the function in f64, whose own error is below 10⁻⁸ ulps of f32. f64: a million inputs, dense in
 //! each part of the range, against arithmetic of 140 bits. Of [`optimized::math`], at every instruction set of this machine, and
 //! of the system's mathematical library. An ulp is the distance between the neighbours of the exact result: 2^(e − 23) or
-//! 2^(e − 52) in [2^e, 2^(e+1)), and the smallest subnormal number below the normal ones. It takes some ten minutes. A test holds
+//! 2^(e − 52) in [2^e, 2^(e+1)), and the smallest subnormal number below the normal ones. It takes some minutes. A test holds
 //! the table against what the code states.
 
 use conformance::bounded::Functions;
