@@ -191,7 +191,8 @@ impl Judge {
             }
         }
         judgement.worst.iter_mut().for_each(|worst| worst.outside = outside);
-        judgement.detectable = median(bounded.iter().map(Target::detectable).filter(|share| !share.is_nan()).collect());
+        let compared = bounded.iter().filter(|target| target.bound.is_finite());
+        judgement.detectable = median(compared.map(Target::detectable).filter(|share| !share.is_nan()).collect());
         let trust = trust(bounded, self.smallest, self.holds_non_finite);
         judgement.saturated = trust == Trust::Vanishing && self.may_vanish;
         judgement.mistrusted = trust != Trust::Tight && !judgement.saturated;

@@ -1,6 +1,6 @@
 //! What every implementation declares of its arithmetic, in one table, with the reason for each line.
 
-use crate::bounded::{Centring, Declaration};
+use crate::bounded::{Centring, Declaration, Functions, UNIT_64};
 use crate::tensors::DType;
 
 /// A line of the table.
@@ -12,10 +12,6 @@ pub struct Declared {
     pub layer: Option<&'static str>,
     /// The type that the line is about; `None` for both.
     pub dtype: Option<DType>,
-    /// What sums are carried in.
-    pub accumulators: &'static str,
-    /// The largest errors of the elementary functions, in ulps.
-    pub functions: &'static str,
     /// Formulas other than the literal ones.
     pub formulas: &'static str,
     /// Why this is so, and why it is enough.
@@ -23,11 +19,34 @@ pub struct Declared {
     declaration: fn(DType) -> Declaration,
 }
 
+impl Declared {
+    /// What is declared in a type.
+    pub fn declaration(&self, dtype: DType) -> Declaration {
+        (self.declaration)(dtype)
+    }
+
+    /// What sums are carried in, those of statistics apart, where the line is about that type.
+    pub fn accumulators(&self, dtype: DType) -> String {
+        let wide = self.declaration(dtype).wide_unit;
+        let statistics = if wide == UNIT_64 { "f64" } else { "f32" };
+        format!("sums in {dtype}, statistics in {statistics}")
+    }
+
+    /// The largest errors of the elementary functions, in ulps.
+    pub fn functions(&self, dtype: DType) -> String {
+        let Functions { exp, exp_m1, ln, ln_1p, tanh, powf } = self.declaration(dtype).functions;
+        format!("exp {exp}, exp_m1 {exp_m1}, ln {ln}, ln_1p {ln_1p}, tanh {tanh}, powf {powf} ulps")
+    }
+
+    /// The types that the line is about.
+    pub fn dtypes(&self) -> Vec<DType> {
+        self.dtype.map_or(vec![DType::F32, DType::F64], |dtype| vec![dtype])
+    }
+}
+
 /// The name in the table of whoever is not in it: PyTorch, and what `compare` judges.
 pub const ANYONE: &str = "anyone";
 
-const OWN_TYPE: &str = "the type; statistics (means, variances, norms of them) in f64";
-const SYSTEM: &str = "tanh 2.3, ln_1p 1.4, others 1";
 const LITERAL: &str = "the literal ones";
 
 /// The table; where two lines are about a call, the first one counts.
@@ -36,8 +55,6 @@ pub const TABLE: &[Declared] = &[
         implementation: "reference",
         layer: None,
         dtype: None,
-        accumulators: OWN_TYPE,
-        functions: SYSTEM,
         formulas: LITERAL,
         reason: "the bound is its own formula's; functions are the system's library's, whose errors function_errors.tsv has, \
                  in f32 of all 2³² inputs",
@@ -47,8 +64,6 @@ pub const TABLE: &[Declared] = &[
         implementation: "optimized",
         layer: Some("BatchNorm2d"),
         dtype: Some(DType::F32),
-        accumulators: OWN_TYPE,
-        functions: SYSTEM,
         formulas: "x − μ as (x − hi) − lo",
         reason: "lanes of f32 have no f64 to subtract a mean in f64; hi and lo are its two halves, and Centring::Split has the bound",
         declaration: |_| Declaration { centring: Centring::Split, ..Declaration::LITERAL },
@@ -57,8 +72,6 @@ pub const TABLE: &[Declared] = &[
         implementation: "optimized",
         layer: None,
         dtype: None,
-        accumulators: OWN_TYPE,
-        functions: SYSTEM,
         formulas: LITERAL,
         reason: "any order and blocking of sums is in the bound already; its exp is within 0.78 ulps in f32 and 0.9 in f64 \
                  (function_errors.tsv), less than what the bound has",
@@ -68,8 +81,6 @@ pub const TABLE: &[Declared] = &[
         implementation: ANYONE,
         layer: None,
         dtype: None,
-        accumulators: "the type",
-        functions: "4",
         formulas: "every one that implementations are known to use: scale and shift worked out beforehand, quotients and products \
                    in any order, the second forms of Real::or_written",
         reason: "nothing is known of it; 4 ulps is the largest that numpy, CUDA and the usual mathematical libraries state",
@@ -91,5 +102,5 @@ pub fn declared(implementation: &str, layer: &str, dtype: DType) -> Declaration 
             line.implementation == name && about
         })
     };
-    of(implementation).or_else(|| of(ANYONE)).map_or(Declaration::foreign(dtype), |line| (line.declaration)(dtype))
+    of(implementation).or_else(|| of(ANYONE)).map_or(Declaration::foreign(dtype), |line| line.declaration(dtype))
 }

@@ -238,7 +238,8 @@ impl<'a> Trial<'a> {
         complete(case, results, ours, may_be_partial)?;
         let holds_non_finite = holds_non_finite(case);
         // Where the results themselves tell every hidden state, each step is judged by itself.
-        let output = results.float(Group::Out, "output").map(|output| output.map(|x| x.to_f64()));
+        let own = results.float(Group::Out, "output").filter(|_| is_due(case, Group::Out, "output", may_be_partial));
+        let output = own.map(|output| output.map(|x| x.to_f64()));
         let steps = output.and_then(|output| recurrence::steps(case, &output, compute_type, declaration));
         let mut judgements = Vec::new();
         for (group, name, actual) in results.iter() {
@@ -314,6 +315,11 @@ fn with_layers(whole: Verdict, layers: Vec<Verdict>, are_the_whole: impl FnOnce(
         .iter()
         .enumerate()
         .find(|(_, layer)| !matches!(layer.conclusion, Conclusion::Passed | Conclusion::Mistrusted(_)));
+    // A layer that the variant does not take by itself says nothing of the whole.
+    let is_no_verdict = |c: &Conclusion| matches!(c, Conclusion::NotApplicable(_) | Conclusion::Unsupported(_));
+    if layers.iter().any(|layer| is_no_verdict(&layer.conclusion)) {
+        return whole;
+    }
     let conclusion = match failed {
         Some((number, layer)) => Conclusion::Failed(format!("layer {number} by itself {}", layer.conclusion)),
         None if layers.iter().all(Verdict::has_passed) && are_the_whole() => Conclusion::Passed,

@@ -162,6 +162,18 @@ impl<const WIDE: bool> Bounded<WIDE> {
         Self { sides: [side(0), side(1)], ..self }
     }
 
+    /// A product as what remains of its factors' terms: whichever of them, at the other factor's size, come to more.
+    fn of_product(self, a: Self, b: Self) -> Self {
+        let (of_a, of_b) = (a.scale * b.value.abs(), b.scale * a.value.abs());
+        if of_a >= of_b { self.of_terms(a.count, of_a) } else { self.of_terms(b.count, of_b) }
+    }
+
+    /// A quotient likewise.
+    fn of_quotient(self, a: Self, b: Self) -> Self {
+        let (of_a, of_b) = (a.scale / b.value.abs(), b.scale * (self.value / b.value).abs());
+        if of_a >= of_b { self.of_terms(a.count, of_a) } else { self.of_terms(b.count, of_b) }
+    }
+
     /// The number as what remains of so many terms of that magnitude in all.
     fn of_terms(self, count: f64, scale: f64) -> Self {
         Self { scale, count, ..self }
@@ -356,10 +368,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
         // The value itself comes from the system's library.
         let roundings = 2.0 * declared(&declaration().functions).max(declared(&Functions::SYSTEM));
         // What the argument remains of, the result does, as steep as the function is there.
-        let scale = value.abs().max(steepest(x.value, 0.0) * x.scale);
+        let of_argument = steepest(x.value, 0.0) * x.scale;
+        let (count, scale) = if of_argument >= value.abs() { (x.count, of_argument) } else { (1.0, value.abs()) };
         if x.overflow == 0 {
             let result = Self::rounded(value, bound, likely, NO_GRAIN, roundings);
-            return if scale.is_finite() { result.of_terms(x.count, scale) } else { result };
+            return if scale.is_finite() { result.of_terms(count, scale) } else { result };
         }
         let limit = f(f64::from(x.overflow) * f64::INFINITY);
         if limit.is_infinite() {

@@ -124,7 +124,7 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             return Self::beyond_double(value, least * (1.0 - LITTLE) * other).or_infinity_of(a, b);
         }
         if (a.is_exactly(0.0) || b.is_exactly(0.0)) && a.overflow == 0 && b.overflow == 0 {
-            return Self::exact(value).of_terms(a.count.max(b.count), a.scale * b.scale);
+            return Self::exact(value).of_product(a, b);
         }
         let brought = |ea: f64, eb: f64| a.value.abs() * eb + b.value.abs() * ea + ea * eb;
         let before = a.products.saturating_add(b.products);
@@ -137,7 +137,7 @@ impl<const WIDE: bool> Mul for Bounded<WIDE> {
             a.sides[0] * b.sides[0] + a.sides[1] * b.sides[1],
             a.sides[0] * b.sides[1] + a.sides[1] * b.sides[0],
         ]);
-        product.of_terms(a.count.max(b.count), a.scale * b.scale).or_infinity_of(a, b)
+        product.of_product(a, b).or_infinity_of(a, b)
     }
 }
 
@@ -189,7 +189,7 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
         let brought = |ea: f64, eb: f64| (ea + value.abs() * eb) / (b.value.abs() - eb);
         let roundings = declaration().quotient_roundings;
         let quotient = Self::rounded(value, brought(a.bound, b.bound), brought(a.likely, b.likely), grain, roundings);
-        quotient.of_terms(a.count.max(b.count), a.scale / b.value.abs()).or_infinity_of(a, b)
+        quotient.of_quotient(a, b).or_infinity_of(a, b)
     }
 }
 

@@ -17,9 +17,7 @@ pub(super) fn cases(arguments: &CasesArguments) -> Result<Ending, Invalid> {
     let CasesArguments { layer, count, seed, out, shared } = arguments;
     shared.selection()?;
     let memory_limit = shared.memory_limit;
-    if !layers::NAMES.contains(&layer.as_str()) {
-        return Err(invalid(format!("there is no layer {layer:?}, expected one of {:?}", layers::NAMES)));
-    }
+    super::layers(std::slice::from_ref(layer))?;
     let mut runner = generators::runner(*seed);
     let progress = ProgressBar::new(*count).with_style(super::check::style());
     let mut cases = Vec::new();

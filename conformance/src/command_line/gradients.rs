@@ -4,8 +4,9 @@ use super::{Ending, GradientsArguments, implementations, invalid, print, write};
 use crate::case_file::{Case, Invalid};
 use crate::fixtures;
 use crate::generators;
-use crate::implementation::Implementation;
+use crate::implementation::{Implementation, Selection, Variant};
 use crate::layers;
+use crate::replay::Limits;
 use crate::tensors::DType;
 use crate::witness::{Agreement, agreement, is_tame};
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
@@ -14,21 +15,25 @@ use proptest::strategy::{Strategy, ValueTree};
 use rayon::prelude::*;
 use serde_json::json;
 
+/// The share of coordinates that may be skipped.
+const MOST_SKIPPED: f64 = 0.1;
+
 pub(super) fn gradients(arguments: &GradientsArguments) -> Result<Ending, Invalid> {
     let GradientsArguments { layer, count, seed, shared } = arguments;
-    shared.selection()?;
-    let implementations = implementations(shared.implementation.as_deref())?;
-    if let Some(unknown) = layer.iter().find(|layer| !layers::NAMES.contains(&layer.as_str())) {
-        return Err(invalid(format!("there is no layer {unknown:?}, expected one of {:?}", layers::NAMES)));
+    let Selection { fixed, all } = shared.selection()?;
+    if all || fixed != Variant::default() || shared.case.is_some() || shared.memory_limit != Limits::default().memory {
+        return Err(invalid("gradients takes --layer, --count, --seed, --implementation and --json alone"));
     }
+    let implementations = implementations(shared.implementation.as_deref())?;
+    let layers = super::layers(layer)?;
     print(format_args!("seed {seed}: the recorded cases in double precision, and {count} random ones of each layer"));
     let mut rows = Vec::new();
     let mut problems = Vec::new();
-    for name in layers::NAMES.iter().filter(|name| layer.is_empty() || layer.iter().any(|layer| layer == **name)) {
+    for name in layers {
         let cases = cases(name, *count, *seed)?;
         let there: Vec<&dyn Implementation> =
             implementations.iter().filter(|implementation| !implementation.still_to_come(name)).copied().collect();
-        let progress = ProgressBar::new(cases.len() as u64).with_style(super::check::style()).with_message(*name);
+        let progress = ProgressBar::new(cases.len() as u64).with_style(super::check::style()).with_message(name);
         let judged: Vec<_> = cases
             .par_iter()
             .map(|case| {
@@ -44,7 +49,12 @@ pub(super) fn gradients(arguments: &GradientsArguments) -> Result<Ending, Invali
                 Err(problem) => problems.push(problem),
             }
         }
-        rows.push((*name, cases.len(), sum));
+        if sum.skipped as f64 > MOST_SKIPPED * (sum.checked + sum.skipped) as f64 {
+            let Agreement { checked, skipped, .. } = sum;
+            problems
+                .push(format!("{name}: {skipped} coordinates were skipped, and {checked} checked: too few to trust"));
+        }
+        rows.push((name, cases.len(), sum));
     }
     print(table(&rows));
     problems.iter().for_each(|problem| print(format_args!("\n{problem}")));
@@ -61,22 +71,24 @@ pub(super) fn gradients(arguments: &GradientsArguments) -> Result<Ending, Invali
         print(format_args!("\nall witnesses agree at {coordinates} coordinates (seed {seed})"));
         return Ok(if coordinates > 0 { Ending::Good } else { Ending::Bad });
     }
-    print(format_args!("\nthe witnesses of {} cases are at odds", problems.len()));
+    print(format_args!("\n{} disagreements, or layers with too few witnesses", problems.len()));
     Ok(Ending::Bad)
 }
 
 /// The recorded cases of which calculus has something to say, and as many random ones as are asked for.
-fn cases(layer: &str, count: usize, seed: u64) -> Result<Vec<Case>, Invalid> {
+fn cases(layer: &str, count: u32, seed: u64) -> Result<Vec<Case>, Invalid> {
     let mut cases = fixtures::file(layer).map(|file| file.cases).unwrap_or_default();
+    cases.retain(is_tame);
     let strategy = layers::generator(layer, DType::F64).ok_or_else(|| invalid("the layer has no generator"))?;
     let mut runner = generators::runner_of(DType::F64, seed, 1);
     for number in 0..count {
         let tree = strategy.new_tree(&mut runner).map_err(|reason| invalid(format!("no case was drawn: {reason}")))?;
         let mut case = tree.current();
         case.name = format!("random_{number}");
-        cases.push(case);
+        if is_tame(&case) {
+            cases.push(case);
+        }
     }
-    cases.retain(is_tame);
     Ok(cases)
 }
 

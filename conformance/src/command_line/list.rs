@@ -28,15 +28,18 @@ pub(super) fn list(arguments: &ListArguments) -> Result<Ending, Invalid> {
     let mut declared = Vec::new();
     for line in TABLE {
         let layer = line.layer.unwrap_or("every other layer");
-        let dtype = line.dtype.map_or("f32 and f64".to_owned(), |dtype| dtype.to_string());
-        let Declared { implementation, accumulators, functions, formulas, reason, .. } = line;
-        print(format_args!("    {implementation}, {layer}, {dtype}"));
-        print(format_args!("        sums are carried in {accumulators}; functions within so many ulps: {functions}"));
-        print(format_args!("        formulas: {formulas}; for {reason}"));
-        declared.push(json!({
-            "implementation": implementation, "layer": line.layer, "type": line.dtype.map(|dtype| dtype.to_string()),
-            "accumulators": accumulators, "functions": functions, "formulas": formulas, "reason": reason,
-        }));
+        let Declared { implementation, formulas, reason, .. } = line;
+        for dtype in line.dtypes() {
+            let (accumulators, functions) = (line.accumulators(dtype), line.functions(dtype));
+            print(format_args!(
+                "    {implementation}, {layer}, {dtype}: {accumulators}; {functions}; formulas: {formulas}"
+            ));
+            declared.push(json!({
+                "implementation": implementation, "layer": line.layer, "type": dtype.to_string(),
+                "accumulators": accumulators, "functions": functions, "formulas": formulas, "reason": reason,
+            }));
+        }
+        print(format_args!("        for {reason}"));
     }
     print(format_args!("instruction sets of this machine: {}", isas.join(", ")));
     if let Some(path) = &arguments.shared.json {

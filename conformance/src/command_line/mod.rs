@@ -137,7 +137,7 @@ struct RandomArguments {
     #[arg(long, value_name = "NAME")]
     layer: Vec<String>,
     /// How many cases in all
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     count: u64,
     /// The seed they are drawn from: equal seeds, equal cases
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -152,8 +152,8 @@ struct GradientsArguments {
     #[arg(long, value_name = "NAME")]
     layer: Vec<String>,
     /// How many random cases of each layer, beside the recorded ones
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    count: usize,
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    count: u32,
     /// The seed they are drawn from: equal seeds, equal cases
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -228,7 +228,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A path as it may stand in a shell's command line.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     shlex::try_quote(&path).map_or_else(|_| path.to_string(), |quoted| quoted.into_owned())
 }
@@ -281,6 +281,15 @@ impl Shared {
         files.iter_mut().for_each(|source| source.file.cases.retain(|case| case.name == *name));
         Ok(())
     }
+}
+
+/// The layers of these names; all of them where none is named.
+fn layers(names: &[String]) -> Result<Vec<&'static str>, Invalid> {
+    let known = layers::NAMES;
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(invalid(format!("there is no layer {unknown:?}, expected one of {known:?}")));
+    }
+    Ok(known.iter().filter(|known| names.is_empty() || names.iter().any(|name| name == **known)).copied().collect())
 }
 
 /// The implementations that are asked for.

@@ -3,8 +3,8 @@
 use super::{Ending, RandomArguments, implementations, invalid, one_line, print, write};
 use crate::case_file::Invalid;
 use crate::implementation::{Implementation, Selection};
-use crate::layers;
 use crate::property::{Counterexample, Property, Tally};
+use crate::replay::Limits;
 use crate::tensors::DType;
 use comfy_table::{Cell, CellAlignment, Color, LineStyle, Table, TableStyle};
 use indicatif::ProgressBar;
@@ -37,11 +37,10 @@ pub(super) fn random(arguments: &RandomArguments) -> Result<Ending, Invalid> {
     let RandomArguments { layer, count, seed, shared } = arguments;
     let selection = shared.selection()?;
     let implementations = implementations(shared.implementation.as_deref())?;
-    if let Some(unknown) = layer.iter().find(|layer| !layers::NAMES.contains(&layer.as_str())) {
-        return Err(invalid(format!("there is no layer {unknown:?}, expected one of {:?}", layers::NAMES)));
+    if shared.case.is_some() {
+        return Err(invalid("random draws its cases, and takes no --case"));
     }
-    let chosen = |name: &&&str| layer.is_empty() || layer.iter().any(|layer| layer == **name);
-    let layers: Vec<&'static str> = layers::NAMES.iter().filter(chosen).copied().collect();
+    let layers = super::layers(layer)?;
     let batches = batches(&layers, &implementations, *count, *seed);
 
     let start = Instant::now();
@@ -52,7 +51,7 @@ pub(super) fn random(arguments: &RandomArguments) -> Result<Ending, Invalid> {
         .par_iter()
         .map(|batch| {
             progress.set_message(batch.layer);
-            let outcome = judge(batch, &selection);
+            let outcome = judge(batch, &selection, shared.limits());
             progress.inc(u64::from(batch.cases));
             (batch, outcome)
         })
@@ -100,15 +99,16 @@ fn batches(
     batches
 }
 
-fn judge(batch: &Batch, selection: &Selection) -> Result<Tally, Box<Counterexample>> {
+fn judge(batch: &Batch, selection: &Selection, limits: Limits) -> Result<Tally, Box<Counterexample>> {
     let Batch { layer, implementation, dtype, seed, cases } = *batch;
-    Property { layer, dtype, implementation, selection: selection.clone() }.check(seed, cases)
+    Property { limits, ..Property::new(layer, dtype, implementation, selection.clone()) }.check(seed, cases)
 }
 
 fn finish(rows: &[Row], start: Instant, arguments: &RandomArguments) -> Result<Ending, Invalid> {
     print(table(rows));
     print(
-        "exact: elements whose bound is 0, or that are inf or NaN; sums of 64 terms and more have a likely bound, too\n\
+        "exact: elements whose bound is 0, or that are inf or NaN; probabilistic: those of sums of 64 terms and more, \n\
+         which have a likely bound, too; beyond it: within the bound, and worth a look\n\
          detects: the smallest error of one term, as a share of the mean term, that is certain to be seen, in the median case",
     );
     let failures: Vec<&Counterexample> = rows.iter().flat_map(|row| &row.failures).collect();
@@ -131,9 +131,13 @@ fn finish(rows: &[Row], start: Instant, arguments: &RandomArguments) -> Result<E
     let cases = rows.iter().map(|row| of(row.implementation)).max().unwrap_or(0);
     let runs: u64 = rows.iter().map(|row| row.tally.runs).sum();
     let time = format!("{:.1} s", start.elapsed().as_secs_f64());
+    if runs == 0 {
+        print("\nno case was run");
+        return Ok(Ending::Bad);
+    }
     if failures.is_empty() {
         print(format_args!("\nno false alarm in {cases} cases, {runs} runs ({time}, seed {})", arguments.seed));
-        return Ok(if cases > 0 { Ending::Good } else { Ending::Bad });
+        return Ok(Ending::Good);
     }
     print(format_args!("\n{} batches of up to {BATCH} cases failed, of {cases} cases ({time})", failures.len()));
     Ok(Ending::Bad)
@@ -152,7 +156,7 @@ fn table(rows: &[Row]) -> Table {
         "mistrusted",
         "elements",
         "exact",
-        "likely bound",
+        "probabilistic",
         "beyond it",
         "slack",
         "detects",

@@ -58,7 +58,7 @@ pub(crate) fn kind_without_special() -> impl Strategy<Value = Kind> {
 }
 
 /// One of two things, along height and width: 1 along both, equal, or not.
-pub fn pair(largest: usize) -> impl Strategy<Value = (usize, usize)> {
+pub(crate) fn pair(largest: usize) -> impl Strategy<Value = (usize, usize)> {
     prop_oneof![
         1 => Just((1, 1)),
         1 => (2..=largest).prop_map(|size| (size, size)),

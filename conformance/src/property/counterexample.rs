@@ -2,6 +2,8 @@
 
 use super::to_pytorch;
 use crate::case_file::{Case, CaseFile};
+use crate::command_line::quoted;
+use crate::implementation::Variant;
 use crate::tensors::DType;
 use std::fmt;
 
@@ -18,41 +20,44 @@ pub struct Counterexample {
     pub seed: u64,
     /// What is wrong with it.
     pub reason: String,
-    /// The command line's arguments that choose what failed.
-    pub arguments: String,
+    /// The line that replays it: the case is in a file among the temporary ones.
+    pub replay: String,
 }
 
 impl Counterexample {
-    pub(super) fn unknown(layer: &str, dtype: DType, seed: u64) -> Self {
-        let (layer, reason) = (layer.to_owned(), "there is no such layer".to_owned());
-        Self { case: None, layer, dtype, seed, reason, arguments: String::new() }
+    /// Without a case.
+    pub(super) fn without_case(layer: &str, dtype: DType, seed: u64, reason: String) -> Self {
+        Self { case: None, layer: layer.to_owned(), dtype, seed, reason, replay: String::new() }
     }
 
-    /// Writes the case to a file among the temporary ones and tells the line that replays it.
-    fn written_down(&self, case: &Case) -> String {
-        let path = std::env::temp_dir()
-            .join(format!("layerproof-{}-{}-seed-{}.safetensors", self.layer, self.dtype, self.seed));
+    /// Writes the case to a file of its own for each implementation, layer, type and seed.
+    pub(super) fn write(mut self, case: Case, implementation: &str, variant: &Variant) -> Self {
+        let Self { layer, dtype, seed, .. } = &self;
+        let name = format!("layerproof-{implementation}-{layer}-{dtype}-seed-{seed}.safetensors");
+        let path = std::env::temp_dir().join(name);
         let file = CaseFile { generator: "a failed property".into(), cases: vec![case.clone()] };
-        match file.to_bytes().map(|bytes| std::fs::write(&path, bytes)) {
+        self.replay = match file.to_bytes().map(|bytes| std::fs::write(&path, bytes)) {
             Ok(Ok(())) => {
-                format!("cargo run --release -- check {} --case {}{}", path.display(), case.name, self.arguments)
+                let (path, name, variant) = (quoted(&path), &case.name, variant.arguments());
+                format!("cargo run --release -- check {path} --case {name} --implementation {implementation}{variant}")
             }
             _ => "the case could not be written down".into(),
-        }
+        };
+        Self { case: Some(case), ..self }
     }
 }
 
-/// Its numbers, the line that replays it, and the same case in PyTorch. The case is written to a file, which the line names.
+/// Its numbers, the line that replays it, and the same case in PyTorch.
 impl fmt::Display for Counterexample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layer, dtype, seed, reason, .. } = self;
+        let Self { layer, dtype, seed, reason, replay, .. } = self;
         writeln!(f, "{layer} in {dtype}, drawn from seed {seed}: {reason}")?;
         let Some(case) = &self.case else { return Ok(()) };
         writeln!(f, "    options = {}", serde_json::Value::Object(case.options.clone()))?;
         for ((group, name), tensor) in &case.tensors {
             writeln!(f, "    {group}.{name} = {tensor:?}")?;
         }
-        writeln!(f, "replay it:\n    {}", self.written_down(case))?;
+        writeln!(f, "replay it:\n    {replay}")?;
         writeln!(f, "in PyTorch:")?;
         to_pytorch(case).lines().try_for_each(|line| writeln!(f, "    {line}"))
     }

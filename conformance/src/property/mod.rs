@@ -9,7 +9,7 @@ pub use pytorch::to_pytorch;
 pub use tally::Tally;
 
 use crate::generators;
-use crate::implementation::{Implementation, Selection};
+use crate::implementation::{Implementation, Selection, Variant};
 use crate::layers;
 use crate::replay::{Conclusion, Limits, Trial};
 use crate::tensors::DType;
@@ -21,7 +21,7 @@ use std::cell::RefCell;
 /// ```
 /// use conformance::property::Property;
 /// use conformance::{DType, Reference, Selection};
-/// let property = Property { layer: "ReLU", dtype: DType::F32, implementation: &Reference, selection: Selection::default() };
+/// let property = Property::new("ReLU", DType::F32, &Reference, Selection::default());
 /// let tally = property.check(7, 32).unwrap_or_else(|counterexample| panic!("{counterexample}"));
 /// assert_eq!(tally.cases, 32);
 /// ```
@@ -35,52 +35,51 @@ pub struct Property<'a> {
     pub implementation: &'a dyn Implementation,
     /// The variants that are run.
     pub selection: Selection,
+    /// What a case may take.
+    pub limits: Limits,
 }
 
-impl Property<'_> {
+impl<'a> Property<'a> {
+    /// The property under the usual limits.
+    pub fn new(layer: &'a str, dtype: DType, implementation: &'a dyn Implementation, selection: Selection) -> Self {
+        Self { layer, dtype, implementation, selection, limits: Limits::default() }
+    }
+
     /// Draws so many cases from a seed and judges each.
     ///
     /// # Errors
     /// The smallest failing case that is found, with what is wrong with it.
     pub fn check(&self, seed: u64, cases: u32) -> Result<Tally, Box<Counterexample>> {
-        let Self { layer, dtype, implementation, selection } = self;
+        let Self { layer, dtype, implementation, selection, limits } = self;
         let mut tally = RefCell::new(Tally::default());
-        let last = RefCell::new(String::new());
-        let unknown = || Box::new(Counterexample::unknown(layer, *dtype, seed));
-        let strategy = layers::generator(layer, *dtype).ok_or_else(unknown)?;
+        let last = RefCell::new(Variant::default());
+        let without_case = |reason: String| Counterexample::without_case(layer, *dtype, seed, reason);
+        let strategy = layers::generator(layer, *dtype).ok_or_else(|| without_case("there is no such layer".into()))?;
         let outcome = generators::runner_of(*dtype, seed, cases).run(&strategy, |case| {
-            let trial = Trial::new(&case, "");
+            let (trial, runs) = (Trial::new(&case, ""), tally.borrow().runs);
             for variant in implementation.variants(&case, selection) {
-                let verdict = trial.replay(*implementation, &variant, &Limits::default());
+                let verdict = trial.replay(*implementation, &variant, limits);
                 match &verdict.conclusion {
                     Conclusion::NotApplicable(_) => continue,
                     Conclusion::Passed | Conclusion::Mistrusted(_) => tally.borrow_mut().add(&verdict),
                     other => {
-                        *last.borrow_mut() =
-                            format!(" --implementation {}{}", implementation.name(), variant.arguments());
-                        return Err(TestCaseError::fail(other.to_string()));
+                        let reason = other.to_string();
+                        *last.borrow_mut() = variant;
+                        return Err(TestCaseError::fail(reason));
                     }
                 }
             }
-            tally.borrow_mut().cases += 1;
+            let mut tally = tally.borrow_mut();
+            tally.cases += u64::from(tally.runs > runs);
             Ok(())
         });
         match outcome {
             Ok(()) => Ok(std::mem::take(tally.get_mut())),
             Err(TestError::Fail(reason, case)) => {
-                let arguments = last.take();
-                Err(Box::new(Counterexample {
-                    case: Some(case),
-                    dtype: *dtype,
-                    seed,
-                    reason: reason.to_string(),
-                    arguments,
-                    layer: (*layer).to_owned(),
-                }))
+                let found = without_case(reason.to_string());
+                Err(Box::new(found.write(case, implementation.name(), &last.take())))
             }
-            Err(TestError::Abort(reason)) => {
-                Err(Box::new(Counterexample { reason: format!("no case was drawn: {reason}"), ..*unknown() }))
-            }
+            Err(TestError::Abort(reason)) => Err(Box::new(without_case(format!("no case was drawn: {reason}")))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every layer of a stack by itself, from what the implementation's own layer below came to.
 
-use super::Dimensions;
+use super::{Dimensions, Dropout};
 use crate::case_file::{Case, Expect};
 use crate::implementation::{Outcome, Results};
 use crate::tensors::{Group, Named, Value};
@@ -129,23 +129,25 @@ fn state_of(states: &StateTensor, of: &Dimensions, layer: usize) -> Option<State
 
 /// A sequence between a layer and the next, times the mask of its dropout.
 fn masked(case: &Case, of: &Dimensions, layer: usize, sequence: StateTensor) -> Option<StateTensor> {
-    fn times<T: Scalar + std::ops::Mul<Output = T>>(
-        of: &Dimensions,
-        layer: usize,
-        x: &Tensor<T>,
-        mask: &Tensor<T>,
-    ) -> Option<Tensor<T>> {
-        let mask = mask.slice(0, layer..layer + 1).ok()?.reshape(&[of.length, of.batch, of.width()]).ok()?;
-        let mask = of.laid_out(&mask)?;
+    fn times<T: Scalar + std::ops::Mul<Output = T>>(x: &Tensor<T>, mask: &Tensor<T>) -> Option<Tensor<T>> {
         let products = x.as_slice().iter().zip(mask.as_slice()).map(|(&x, &factor)| x * factor);
         Tensor::from_vec(x.shape(), products.collect()).ok()
     }
-    if !of.masked {
-        return Some(sequence);
+    fn factors<T: Clone>(of: &Dimensions, layer: usize, mask: &Tensor<T>) -> Option<Tensor<T>> {
+        of.laid_out(&mask.slice(0, layer..layer + 1).ok()?.reshape(&[of.length, of.batch, of.width()]).ok()?)
     }
-    match (&sequence, case.tensor(Group::In, "dropout_mask")?) {
-        (StateTensor::F32(x), StateTensor::F32(mask)) => times(of, layer, x, mask).map(StateTensor::F32),
-        (StateTensor::F64(x), StateTensor::F64(mask)) => times(of, layer, x, mask).map(StateTensor::F64),
+    let mask = match of.dropout {
+        Dropout::None => return Some(sequence),
+        Dropout::All => zeros(&sequence, sequence.shape())?,
+        Dropout::Mask => match case.tensor(Group::In, "dropout_mask")? {
+            StateTensor::F32(mask) => StateTensor::F32(factors(of, layer, mask)?),
+            StateTensor::F64(mask) => StateTensor::F64(factors(of, layer, mask)?),
+            StateTensor::I64(_) => return None,
+        },
+    };
+    match (&sequence, &mask) {
+        (StateTensor::F32(x), StateTensor::F32(mask)) => times(x, mask).map(StateTensor::F32),
+        (StateTensor::F64(x), StateTensor::F64(mask)) => times(x, mask).map(StateTensor::F64),
         _ => None,
     }
 }

@@ -16,6 +16,17 @@ use crate::task;
 use crate::tensors::Group;
 use vocabulary::{GRUOptions, RNNOptions, Tensor};
 
+/// What stands between a layer and the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dropout {
+    /// Nothing.
+    None,
+    /// The mask that the case brings.
+    Mask,
+    /// Everything is dropped, and no mask drawn.
+    All,
+}
+
 /// The sizes of a recurrent layer's case, and how its sequences lie.
 #[derive(Debug, Clone, Copy)]
 struct Dimensions {
@@ -26,21 +37,21 @@ struct Dimensions {
     hidden: usize,
     layers: usize,
     directions: usize,
-    /// Whether a mask of dropout is applied between the layers.
-    masked: bool,
+    /// What dropout does between the layers.
+    dropout: Dropout,
 }
 
 impl Dimensions {
     /// Those of a case that its layer takes; `None` of other layers, or where sizes do not match.
     fn of(case: &Case) -> Option<Self> {
-        let (hidden, layers, directions, batch_first, draws) = match case.layer.as_str() {
+        let (hidden, layers, directions, batch_first, p) = match case.layer.as_str() {
             "RNN" => {
                 let o: RNNOptions = task::options(case, true, &[]).ok()?;
-                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.draws_mask())
+                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.dropout)
             }
             "GRU" => {
                 let o: GRUOptions = task::options(case, true, &[]).ok()?;
-                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.draws_mask())
+                (o.hidden_size, o.num_layers, o.directions(), o.batch_first, o.dropout)
             }
             _ => return None,
         };
@@ -50,8 +61,12 @@ impl Dimensions {
             [length, batch, _] => (length, batch, true),
             _ => return None,
         };
-        let masked = draws && case.mode == Mode::Train && case.tensor(Group::In, "dropout_mask").is_some();
-        Some(Self { length, batch, batched, batch_first, hidden, layers, directions, masked })
+        let dropout = match p {
+            _ if case.mode == Mode::Eval || p == 0.0 => Dropout::None,
+            1.0 => Dropout::All,
+            _ => Dropout::Mask,
+        };
+        Some(Self { length, batch, batched, batch_first, hidden, layers, directions, dropout })
     }
 
     /// D·H, the features of an output.

@@ -92,7 +92,12 @@ fn training_is_set_through_the_trait() {
         running_var: Some(Tensor::full(&[1], 1.0).unwrap()),
         num_batches_tracked: Some(0),
     };
-    let norm = reference::BatchNorm2d::<f64>::with_parameters(BatchNorm2dOptions::new(1).affine(false), state).unwrap();
+    let mut norm =
+        reference::BatchNorm2d::<f64>::with_parameters(BatchNorm2dOptions::new(1).affine(false), state).unwrap();
+    norm.eval();
+    assert!(!norm.is_training());
+    norm.train();
+    assert!(norm.is_training());
     let mut layer: Box<dyn Layer<f64>> = Box::new(norm);
     let training = layer.forward(&input).unwrap();
     layer.set_training(false);

@@ -115,7 +115,74 @@ fn a_fault_in_one_direction_is_seen() {
     }
 }
 
-/// A fault in a layer above the first, where the whole is given and no layer by itself.
+/// A fault that only a stack has never passes: what holds of its layers does not hold of it.
+#[test]
+fn a_fault_of_the_stack_alone_never_passes() {
+    struct WrongAbove;
+    impl Implementation for WrongAbove {
+        fn name(&self) -> &str {
+            "wrong above the first layer"
+        }
+        fn run(&self, case: &Case, variant: &Variant) -> Outcome {
+            let mut case = case.clone();
+            if case.options["num_layers"] != 1 {
+                scaled(&mut case, "weight_hh_l1");
+            }
+            Reference.run(&case, variant)
+        }
+        fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+            Declaration::LITERAL
+        }
+    }
+    for case in all_cases().filter(|case| case.options["num_layers"] != 1) {
+        let conclusion = judged(&case, &WrongAbove).conclusion;
+        assert_ne!(conclusion, Conclusion::Passed, "{} {:?}", case.layer, case.options);
+    }
+}
+
+/// However long the sequence, gradients that are all 0 are not passed.
+#[test]
+fn a_backward_of_zeros_never_passes() {
+    struct Zeros;
+    impl Implementation for Zeros {
+        fn name(&self) -> &str {
+            "zeros"
+        }
+        fn run(&self, case: &Case, variant: &Variant) -> Outcome {
+            let mut outcome = Reference.run(case, variant);
+            if let Outcome::Values(Results::F32(results)) = &mut outcome {
+                for group in [Group::GradIn, Group::GradState] {
+                    let mut gradients = results.split_off(group);
+                    gradients.floats_mut().flat_map(Tensor::as_mut_slice).for_each(|g| *g = 0.0);
+                    for (group, name, value) in gradients.iter() {
+                        if let conformance::Value::Float(tensor) = value {
+                            results.insert(group, name, tensor.clone());
+                        }
+                    }
+                }
+            }
+            outcome
+        }
+        fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+            Declaration::LITERAL
+        }
+    }
+    for layer in ["RNN", "GRU"] {
+        for (layers, batch_first) in [(1, false), (2, true)] {
+            let mut case = case(layer, layers, batch_first, false);
+            let shape = if batch_first { [BATCH, LENGTH, 2 * HIDDEN] } else { [LENGTH, BATCH, 2 * HIDDEN] };
+            case.insert(
+                Group::GradOut,
+                "output",
+                Tensor::from_fn(&shape, |i| (i[0] + i[1] + i[2]) as f32 % 3.0 - 0.7).unwrap(),
+            );
+            let conclusion = judged(&case, &Zeros).conclusion;
+            assert_ne!(conclusion, Conclusion::Passed, "{layer}, {layers} layers");
+            println!("{layer}, {layers} layers: {conclusion}; the right one: {}", judged(&case, &Reference).conclusion);
+        }
+    }
+}
+
 #[test]
 fn a_fault_in_one_step_is_seen() {
     struct OneStep;
