@@ -2,9 +2,11 @@
 //!
 //! A bound carried through all steps and layers grows until it says nothing. But the hidden states that an implementation
 //! gives are numbers like any others: where each h(t) lies within the bound of a single step from the implementation's *own*
-//! h(t − 1), and the first within that of one from `hx`, the whole sequence is right ([`steps`]). Likewise a stack of layers is
+//! h(t − 1), and the first within that of one from `hx`, the whole sequence is right; and gradients are bounded from these states on
+//! ([`steps`]). Likewise a stack of layers is
 //! right where each is, given what the implementation's own layer below came to ([`layers`]).
 
+mod backward;
 mod layers;
 mod steps;
 
@@ -39,6 +41,19 @@ struct Dimensions {
     directions: usize,
     /// What dropout does between the layers.
     dropout: Dropout,
+}
+
+/// The most that counts as a term of a gradient: the largest cotangent by the largest number that one step multiplies it by. The
+/// terms that a sequence adds up, each a product of as many weights as there are steps, grow without end, and next to them every
+/// bound would be small.
+pub(crate) fn largest_term(case: &Case) -> Option<f64> {
+    Dimensions::of(case)?;
+    let largest = |group: Group| {
+        let tensors = case.group(group).filter_map(|(_, tensor)| steps::number_tensor(tensor));
+        let of_tensor = |tensor: Tensor<f64>| tensor.as_slice().iter().map(|x| x.abs()).fold(0.0, f64::max);
+        tensors.map(of_tensor).fold(0.0, f64::max)
+    };
+    Some(largest(Group::GradOut) * largest(Group::In).max(largest(Group::State)).max(1.0))
 }
 
 impl Dimensions {

@@ -35,6 +35,7 @@ pub struct Fault {
     pub name: &'static str,
     mistake: Mistake,
     is_foreign: bool,
+    is_forward: bool,
     out_of_reach: Vec<((Source, DType), &'static str)>,
     by_chance: Vec<((Source, DType), &'static str)>,
 }
@@ -42,12 +43,26 @@ pub struct Fault {
 impl Fault {
     /// A fault that every source of cases has to catch in both types.
     pub fn new(layer: &'static str, name: &'static str, mistake: Mistake) -> Self {
-        Self { layer, name, mistake, is_foreign: false, out_of_reach: Vec::new(), by_chance: Vec::new() }
+        Self {
+            layer,
+            name,
+            mistake,
+            is_foreign: false,
+            is_forward: false,
+            out_of_reach: Vec::new(),
+            by_chance: Vec::new(),
+        }
     }
 
     /// The same in an implementation of which nothing is known, so that its bounds are the widest.
     pub fn foreign(mut self) -> Self {
         self.is_foreign = true;
+        self
+    }
+
+    /// The same, its gradients left out: they would be those of other hidden states than its own.
+    pub fn forward_alone(mut self) -> Self {
+        self.is_forward = true;
         self
     }
 
@@ -86,7 +101,13 @@ impl Fault {
     fn outcome(&self, case: &Case, right: Outcome) -> Outcome {
         match self.mistake {
             Mistake::Outcome(run) => run(case),
-            Mistake::Results(change) => with_results(case, right, |results| change(case, results)),
+            Mistake::Results(change) => with_results(case, right, |results| {
+                change(case, results);
+                if self.is_forward {
+                    results.split_off(Group::GradIn);
+                    results.split_off(Group::GradState);
+                }
+            }),
             Mistake::Call(change) => with_results(case, right, |results| {
                 for (group, name, value) in rerun(case, change).iter().flat_map(Named::iter) {
                     match value {
@@ -113,7 +134,7 @@ impl Implementation for Fault {
     }
 
     fn may_be_partial(&self) -> bool {
-        false
+        self.is_forward
     }
 }
 
@@ -271,13 +292,6 @@ impl Tally {
     }
 }
 
-/// The seed of the generated cases: `LAYERPROOF_SEED`, or 0.
-fn seed() -> u64 {
-    let seed = std::env::var("LAYERPROOF_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    println!("seed {seed} (set LAYERPROOF_SEED to draw others)");
-    seed
-}
-
 /// How many cases are generated in each type.
 const GENERATED: usize = 512;
 
@@ -303,7 +317,7 @@ pub fn tallies(layer: &str, faults: &[Fault]) -> Vec<Tally> {
     };
     let file = fixtures::file(layer).unwrap();
     file.cases.iter().for_each(|case| add(Source::Recorded, case, &file.generator));
-    let seed = seed();
+    let seed = super::shared::seed();
     for dtype in [DType::F32, DType::F64] {
         let cases = generator(layer, dtype).unwrap();
         let mut runner = generators::runner_of(dtype, seed, GENERATED as u32);

@@ -1,5 +1,9 @@
 //! The faults, layer by layer, and what is asked of them.
 
+#[macro_use]
+#[path = "../shared/mod.rs"]
+mod shared;
+
 mod activations;
 mod batch_norm2d;
 mod conv2d;
@@ -73,43 +77,7 @@ fn without_a_fault_nothing_is_caught(layer: &'static str) {
     }
 }
 
-macro_rules! for_each_layer {
-    ([$($check:ident),+] $layers:tt) => {
-        $(for_each_layer!(@one $check $layers);)+
-    };
-    (@one $check:ident { $($name:ident $layer:literal),+ $(,)? }) => {
-        mod $check {
-            $(
-                #[test]
-                fn $name() {
-                    super::$check($layer);
-                }
-            )+
-        }
-    };
-}
-
-for_each_layer!([every_fault_is_caught, without_a_fault_nothing_is_caught] {
-    linear "Linear",
-    relu "ReLU",
-    sigmoid "Sigmoid",
-    batch_norm2d "BatchNorm2d",
-    mse_loss "MSELoss",
-    conv2d "Conv2d",
-    max_pool2d "MaxPool2d",
-    log_sigmoid "LogSigmoid",
-    tanh "Tanh",
-    leaky_relu "LeakyReLU",
-    elu "ELU",
-    softmax "Softmax",
-    rnn "RNN",
-    gru "GRU",
-    embedding "Embedding",
-    l1_loss "L1Loss",
-    cross_entropy_loss "CrossEntropyLoss",
-    bce_loss "BCELoss",
-    bce_with_logits_loss "BCEWithLogitsLoss",
-});
+for_each_layer!(every_fault_is_caught, without_a_fault_nothing_is_caught);
 
 #[test]
 fn the_catalogue_covers_every_layer() {

@@ -23,7 +23,9 @@ enum Slip {
 
 /// The kernels without a mistake.
 pub fn kernels() -> Vec<Fault> {
-    let kernel = |layer| Fault::new(layer, "kernel", Results(|case, results| recurrent(case, results, Slip::None)));
+    let kernel = |layer| {
+        Fault::new(layer, "kernel", Results(|case, results| recurrent(case, results, Slip::None))).forward_alone()
+    };
     vec![kernel("RNN"), kernel("GRU")]
 }
 
@@ -32,9 +34,16 @@ pub fn faults() -> Vec<Fault> {
     layers.chain(of_rnn()).chain(of_gru()).collect()
 }
 
+/// A mistake in the kernel that is written here, which goes forward, or one in the call.
+fn fault(layer: &'static str, name: &'static str, mistake: Mistake) -> Fault {
+    let is_of_kernel = matches!(mistake, Results(_));
+    let fault = Fault::new(layer, name, mistake);
+    if is_of_kernel { fault.forward_alone() } else { fault }
+}
+
 /// Mistakes in what both layers do around their cells.
 fn of_either(layer: &'static str) -> Vec<Fault> {
-    let fault = |name, mistake: Mistake| Fault::new(layer, name, mistake);
+    let fault = |name, mistake: Mistake| fault(layer, name, mistake);
     vec![
         fault("the reverse direction goes forward", Results(|c, r| recurrent(c, r, Slip::ReverseGoesForward))),
         fault("the first layer's mask is every layer's", Results(|c, r| recurrent(c, r, Slip::FirstMaskForAll))),
@@ -70,7 +79,7 @@ fn of_either(layer: &'static str) -> Vec<Fault> {
 }
 
 fn of_rnn() -> Vec<Fault> {
-    let fault = |name, mistake: Mistake| Fault::new("RNN", name, mistake);
+    let fault = |name, mistake: Mistake| fault("RNN", name, mistake);
     vec![
         fault("relu is taken for tanh", Call(|case| set(case, "nonlinearity", json!("tanh")))),
         fault("the top layer's output is masked, too", Results(|c, r| recurrent(c, r, Slip::MaskOnTheTopToo))),
@@ -78,7 +87,7 @@ fn of_rnn() -> Vec<Fault> {
 }
 
 fn of_gru() -> Vec<Fault> {
-    let fault = |name, mistake: Mistake| Fault::new("GRU", name, mistake);
+    let fault = |name, mistake: Mistake| fault("GRU", name, mistake);
     vec![
         fault(
             "bias_hh is missing in the n gate",

@@ -15,8 +15,8 @@ fn check(layer: &str, implementation: &dyn Implementation, dtype: DType) {
     let (runs, mistrusted) = (tally.runs, tally.mistrusted);
     println!("{layer} in {dtype}: {} cases, {runs} runs, {mistrusted} of them mistrusted", tally.cases);
     assert!(tally.elements > 1000, "only {} elements were compared", tally.elements);
-    // Bounds that say little are no fault of the implementation; but there must be few of them.
-    assert!(mistrusted * 20 <= runs, "{mistrusted} of {runs} runs have bounds that say too little");
+    // Bounds that say little are no fault of the implementation; but of more than a tenth, nothing would be proven.
+    assert!(mistrusted * 10 <= runs, "{mistrusted} of {runs} runs have bounds that say too little");
 }
 
 fn optimized_f32(layer: &str) {
