@@ -161,7 +161,8 @@ impl<const WIDE: bool> Div for Bounded<WIDE> {
             }
             // By an infinity, or by what is not far from the largest number at least: from 0 to twice this.
             let quotient = (a.value.abs() + a.bound) / (b.value.abs() - b.bound).min(Self::arithmetic().largest);
-            return Self::rounded(0.0, quotient, quotient, NO_GRAIN, 1.0).of_terms(1.0, quotient);
+            // Of the sign of either.
+            return Self::rounded(0.0_f64.copysign(value), quotient, quotient, NO_GRAIN, 1.0).of_terms(1.0, quotient);
         }
         if a.overflow != 0 && a.value.is_infinite() {
             let product = Self::closed_at(value, 0.0, 0.0, NO_GRAIN).or_infinity_of(a, b);
@@ -319,7 +320,8 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
     fn abs(self) -> Self {
         let _ = self.less(Self::zero());
         let closed = self.closed();
-        (if closed.value < 0.0 { -closed } else { closed }).one_sided([1.0, 0.0])
+        // −0, too, has the magnitude 0.
+        (if closed.value.is_sign_negative() { -closed } else { closed }).one_sided([1.0, 0.0])
     }
     /// Both forms are of one number, so they lie within both their bounds of each other. Where they do not, or are of different
     /// classes, one of them is written down wrong: then the first stands alone, lest the distance between them excuse it.

@@ -33,7 +33,8 @@ const COARSE: f64 = 1.0 / (1 << 20) as f64;
 ///
 /// Its bound is |Q − R₂| + 7E/h + 2u|Q|, where E bounds the rounding of each F; the F enter Q with coefficients whose
 /// magnitudes sum to 297/45 < 7. That |Q − R₂| bounds the truncation supposes that the differences converge, so h is halved
-/// where |R₂ − R₁| exceeds a quarter of |D(h/2) − D(h)| (a sixteenth is due) and is not mere rounding; likewise where the
+/// where |R₂ − R₁| exceeds an eighth of |D(h/2) − D(h)| (a sixteenth is due), or |D(h/4) − D(h/2)| half of it (a quarter is
+/// due), and is not mere rounding; likewise where the
 /// branches taken differ among the points. The step does not grow with |x| as long as it need not: a layer that subtracts
 /// its mean bends on the scale of its deviation, however large x is.
 ///
@@ -86,7 +87,8 @@ pub fn romberg(case: &Case, coordinate: &Coordinate) -> Result<Romberg> {
         let [d1, d2, d4] = differences;
         let (r1, r2) = ((4.0 * d2 - d1) / 3.0, (4.0 * d4 - d2) / 3.0);
         let noise = 7.0 * rounding / width;
-        if (r2 - r1).abs() > 0.25 * (d2 - d1).abs() + noise {
+        let converges = (d4 - d2).abs() <= 0.5 * (d2 - d1).abs() + noise;
+        if !converges || (r2 - r1).abs() > 0.125 * (d2 - d1).abs() + noise {
             continue;
         }
         let q = (16.0 * r2 - r1) / 15.0;

@@ -210,3 +210,14 @@ fn the_sign_of_zero_is_compared_where_it_is_kept() {
         assert!(matches!(judge(&Unsigned), Conclusion::Failed(_)), "{layer}: +0 for −0 passes");
     }
 }
+
+/// The sign of zero is kept where arithmetic keeps it: in magnitudes, which have none, and in quotients by what may be infinite.
+#[test]
+fn zeros_have_their_signs() {
+    let run = |f: fn() -> Bounded| under(DType::F32, Declaration::LITERAL, || f().settled()).0;
+    assert!(run(|| Bounded::exact(-0.0).abs()).value().is_sign_positive());
+    assert_eq!(run(|| Bounded::exact(-0.0).abs().powf(-1.0)).value(), f64::INFINITY);
+    let huge = || Bounded::<false>::exact(1e30) * Bounded::exact(1e30);
+    let quotient = under(DType::F32, Declaration::LITERAL, || Bounded::exact(-1.0) / huge()).0;
+    assert!(quotient.value().is_sign_negative(), "{quotient:?}");
+}
