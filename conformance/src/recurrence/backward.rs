@@ -25,9 +25,6 @@ pub(super) fn backward(case: &Case, of: &Sequence, dtype: DType, declaration: De
     .0
 }
 
-/// An element of a step's cotangent, from that of the whole.
-type Element<'a> = &'a dyn Fn(&Tensor<f64>, &[usize]) -> Option<f64>;
-
 /// The gradients so far.
 #[derive(Default)]
 struct Sums {
@@ -40,30 +37,25 @@ struct Sums {
 /// From the last step of a direction to its first one.
 fn direction_backward(case: &Case, of: &Sequence, dtype: DType, direction: usize, sums: &mut Sums) -> Option<()> {
     let Dimensions { length, batch, hidden, directions, .. } = of.dimensions;
-    let cotangent = |name: &str, shape: &[usize], element: Element<'_>| {
-        let given = match case.tensor(Group::GradOut, name) {
-            // PyTorch casts a cotangent to its output's type.
-            Some(tensor) => Some(number_tensor(&cast(tensor, dtype))?),
-            None => None,
-        };
-        let exact = |index: &[usize]| match &given {
-            Some(given) => element(given, index).map(Bounded::exact),
+    // PyTorch casts a cotangent to its output's type.
+    let given = |name: &str| case.tensor(Group::GradOut, name).map(|tensor| number_tensor(&cast(tensor, dtype)));
+    let of_outputs = given("output").map(|tensor| of.dimensions.steps_first(&tensor?));
+    let of_h_n = given("h_n").map(|tensor| tensor?.reshape(&[directions, batch, hidden]).ok());
+    // One step's part of a cotangent; one that is left out is zero.
+    let part = |whole: &Option<Option<Tensor<f64>>>, leading: usize, offset: usize| {
+        let element = |i: usize| match whole {
+            Some(whole) => whole.as_ref()?.get(&[leading, i / hidden, offset + i % hidden]).map(|&x| Bounded::exact(x)),
             None => Some(Bounded::exact(0.0)),
         };
-        let elements = Tensor::from_fn(shape, exact).ok()?.into_vec().into_iter().collect::<Option<Vec<_>>>()?;
-        Tensor::from_vec(shape, elements).ok()
+        let elements = (0..batch * hidden).map(element).collect::<Option<Vec<_>>>()?;
+        Tensor::from_vec(&[1, batch, hidden], elements).ok()
     };
-    let state = [1, batch, hidden];
-    let mut of_state = cotangent("h_n", &state, &|h_n, i| {
-        h_n.reshape(&[directions, batch, hidden]).ok()?.get(&[direction, i[1], i[2]]).copied()
-    })?;
+    let mut of_state = part(&of_h_n, direction, 0)?;
     let last_first = (0..length).map(|step| if direction == 0 { length - 1 - step } else { step });
     for step in last_first {
         let one = of.one_step(case, dtype, direction, step)?;
         let mut task = Task::<Bounded>::new(&one).ok()?;
-        let of_output = cotangent("output", &state, &|output, i| {
-            of.dimensions.steps_first(output)?.get(&[step, i[1], direction * hidden + i[2]]).copied()
-        })?;
+        let of_output = part(&of_outputs, step, direction * hidden)?;
         task.arguments.insert(Group::GradOut, "output", of_output);
         task.arguments.insert(Group::GradOut, "h_n", of_state);
         let results = layers::run_reference(&task).ok()?;
