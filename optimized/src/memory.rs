@@ -6,6 +6,7 @@
 //! then. Main memory is written once, and kernels never see what is uninitialised.
 
 use crate::simd::{Lanes, Simd};
+use bytemuck::{Pod, Zeroable};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
@@ -222,11 +223,16 @@ impl<'a, T> Iterator for Blocks<'a, T> {
 
 impl<T> ExactSizeIterator for Blocks<'_, T> {}
 
-/// A cache line, so that registers of any instruction set are loaded from it fastest.
-type Line = [u64; 8];
+/// A cache line, at whose boundaries registers of any instruction set are loaded fastest.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
 
 /// Buffers of more bytes are not kept: 8 MiB, twice what kernels commonly ask for.
 const KEPT: usize = 1 << 23;
+
+/// A thread keeps no more buffers, as no kernel asks for more at the same time.
+const MOST_SPARE: usize = 2;
 
 thread_local! {
     /// Buffers that are not in use.
@@ -236,17 +242,12 @@ thread_local! {
 /// Lends `len` elements of this thread's scratch memory, aligned to a cache line and holding what its last user left there:
 /// memory that is kept need not be mapped again, which costs more than most kernels.
 pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    const LINE: usize = size_of::<Line>();
     let mut lines = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    let due = (len * size_of::<T>()).div_ceil(LINE) + 1;
-    if lines.len() < due {
-        lines.resize(due, [0; 8]);
-    }
-    let elements = bytemuck::cast_slice_mut::<Line, T>(&mut lines);
-    let offset = elements.as_ptr().align_offset(LINE).min(LINE / size_of::<T>());
-    let result = work(&mut elements[offset..][..len]);
+    let due = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+    lines.resize(due.max(lines.len()), Line::zeroed());
+    let result = work(&mut bytemuck::cast_slice_mut(&mut lines)[..len]);
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < 2 && lines.len() * LINE <= KEPT {
+        if spare.len() < MOST_SPARE && size_of_val(&*lines) <= KEPT {
             spare.push(lines);
         }
     });
@@ -294,6 +295,26 @@ mod tests {
                 assert!((a.len(), b.len()) == (100, 1000) && a.iter().all(|&x| x == 1.0));
             });
         });
+    }
+
+    /// The lengths of the buffers that this thread keeps, in bytes.
+    fn kept() -> Vec<usize> {
+        SPARE.with_borrow(|spare| spare.iter().map(|lines| size_of_val(&**lines)).collect())
+    }
+
+    #[test]
+    fn scratch_is_kept_but_for_what_is_many_or_large() {
+        assert!(kept().is_empty());
+        scratch::<f32, _>(17, |a| a.fill(1.0));
+        assert_eq!(kept(), [128]);
+        scratch::<f32, _>(16, |a| assert!(a.iter().all(|&x| x == 1.0)));
+        assert_eq!(kept(), [128]);
+        scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| {})));
+        assert_eq!(kept(), [64, 64]);
+        scratch::<f64, _>(1 << 20, |_| {});
+        assert_eq!(kept(), [64, 8 << 20]);
+        scratch::<f64, _>((1 << 20) + 1, |_| {});
+        assert_eq!(kept(), [64]);
     }
 
     #[test]

@@ -139,6 +139,36 @@ mod tests {
         }
     }
 
+    /// The names of the threads that work on `n` items, each of which waits until as many threads work as there are items; fewer
+    /// where that takes 20 s.
+    fn at_once(n: usize) -> HashSet<Option<String>> {
+        let names = Mutex::new(HashSet::new());
+        for_each(threads(n), 0..n, |_| {
+            lock(&names).insert(std::thread::current().name().map(str::to_owned));
+            let start = std::time::Instant::now();
+            while lock(&names).len() < n && start.elapsed().as_secs() < 20 {
+                std::thread::yield_now();
+            }
+        });
+        names.into_inner().unwrap()
+    }
+
+    #[test]
+    fn threads_work_at_the_same_time_in_a_pool_of_their_number() {
+        for n in [2, 3, 2, 4] {
+            let mut due: HashSet<_> = (0..n - 1).map(|i| Some(format!("optimized-{}-{i}", n - 1))).collect();
+            due.insert(std::thread::current().name().map(str::to_owned));
+            assert_eq!(at_once(n), due);
+        }
+    }
+
+    #[test]
+    fn thousands_of_threads_are_never_started() {
+        assert_eq!((threads(5).get(), threads(5).at_work()), (5, 5));
+        assert_eq!(threads(100_000).get(), 100_000);
+        assert_eq!(threads(100_000).at_work(), available_parallelism().map_or(16, |n| n.get().max(16)));
+    }
+
     #[test]
     fn callers_may_be_many() {
         let total = AtomicUsize::new(0);

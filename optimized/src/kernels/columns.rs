@@ -20,10 +20,15 @@ pub fn sums<T: Lanes>((isa, threads): (Isa, Threads), matrix: &[T], sums: &mut [
         return;
     }
     let rows = matrix.len() / columns;
-    let width = (TASK / rows.max(1)).max(1).next_multiple_of(64);
+    let width = width(rows);
     threads::for_each(threads, sums.chunks_mut(width).enumerate(), |(band, sums)| {
         simd::run(isa, Sums { matrix, columns, first: band * width, sums });
     });
+}
+
+/// Columns of a task, of so many rows.
+fn width(rows: usize) -> usize {
+    (TASK / rows.max(1)).max(1).next_multiple_of(64)
 }
 
 struct Sums<'a, T> {
@@ -55,6 +60,11 @@ impl<T: Lanes> Kernel for Sums<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_reads_about_as_many_elements_whatever_the_shape() {
+        assert_eq!([0, 1, 512, 1000, 1024, 1 << 20].map(width), [65_536, 65_536, 128, 128, 64, 64]);
+    }
 
     #[test]
     fn small_integers_are_summed_exactly() {

@@ -221,3 +221,19 @@ impl<T: Lanes> Right<'_, T> {
         &self.elements[k * self.columns + self.first + from..][..len]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tile_size;
+
+    #[test]
+    fn a_task_takes_about_as_long_whatever_the_shape() {
+        assert_eq!(tile_size(1, 4096, 1024), (1, 256));
+        assert_eq!(tile_size(8, 4096, 256), (8, 128));
+        assert_eq!(tile_size(8, 4096, 300), (8, 128));
+        assert_eq!(tile_size(200, 4096, 16), (64, 256));
+        assert_eq!(tile_size(200, 100, 1 << 20), (64, 64));
+        assert_eq!(tile_size(4, 10, 10), (4, 10));
+        assert_eq!(tile_size(0, 0, 0), (1, 1));
+    }
+}

@@ -75,7 +75,7 @@ pub fn forward<T: Lanes>(
 ) {
     let rows = y.len() / columns.max(1);
     let span = simd::run(isa, Span { width: rows, element: PhantomData::<T> });
-    let band = (PACKED / size_of::<T>() / depth.max(1) / span).max(1) * span;
+    let band = band::<T>(depth, span);
     for (i, y) in y.chunks_mut((band * columns).max(1)).enumerate() {
         let rows = y.len() / columns;
         scratch(rows.next_multiple_of(span) * depth, |packed| {
@@ -91,6 +91,11 @@ pub fn forward<T: Lanes>(
             });
         });
     }
+}
+
+/// Rows of x packed at once, whole panels of `span` of them.
+fn band<T>(depth: usize, span: usize) -> usize {
+    (PACKED / size_of::<T>() / depth.max(1) / span).max(1) * span
 }
 
 /// Rows of a, and panels of r, of a tile of their product; `few` rows and one panel, where that makes too few tiles for threads
@@ -206,10 +211,15 @@ impl<T: Lanes> Multiply<'_, T> {
     /// Runs it, with the memory that it needs.
     fn run(self, isa: Isa) {
         let (height, width) = self.output.size();
-        let (padded, panels) = (height + MOST_ROWS, width.div_ceil(self.span));
-        let len = DEPTH * self.span + padded * self.span * panels + DEPTH * padded;
-        scratch(len, |memory| simd::run(isa, Multiply { memory, ..self }));
+        scratch(memory(height, width, self.span), |memory| simd::run(isa, Multiply { memory, ..self }));
     }
+}
+
+/// Elements of memory for a tile of so many rows and columns, in panels of `span`: a panel of r, sums, and a part of a, whose
+/// rows are filled up to whole micro-tiles.
+fn memory(height: usize, width: usize, span: usize) -> usize {
+    let padded = height + MOST_ROWS;
+    DEPTH * span + padded * width.next_multiple_of(span) + DEPTH * padded
 }
 
 impl<T: Lanes> Kernel for Multiply<'_, T> {
@@ -380,6 +390,52 @@ fn write<T: Lanes>(
                     None => c.iter_mut().zip(column).for_each(|(c, sum)| *c = *sum),
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_products_go_by_large_tiles_and_small_ones_by_small() {
+        assert_eq!(tile_size(192 * 4, 16, 48), (192, 4));
+        assert_eq!(tile_size(192 * 5, 16, 48), (192, 4));
+        assert_eq!(tile_size(192 * 4, 12, 48), (48, 1));
+        assert_eq!(tile_size(192 * 3 + 1, 13, 48), (192, 4));
+        assert_eq!(tile_size(1, 1, 192), (192, 1));
+    }
+
+    #[test]
+    fn four_mebibytes_are_packed_at_once() {
+        assert_eq!(band::<f32>(1024, 64), 1024);
+        assert_eq!(band::<f64>(1024, 32), 512);
+        assert_eq!(band::<f64>(1000, 32), 512);
+        assert_eq!(band::<f32>(LONGEST_ROW, 64), 64);
+        assert_eq!(band::<f32>(0, 16), 1 << 20);
+        assert_eq!(LONGEST_ROW, 1_048_576);
+    }
+
+    #[test]
+    fn a_tile_takes_no_more_memory_than_it_needs() {
+        assert_eq!(memory(192, 256, 64), 128 * 64 + 204 * 256 + 128 * 204);
+        assert_eq!(memory(1, 65, 32), 128 * 32 + 13 * 96 + 128 * 13);
+    }
+
+    /// A panel's registers and the factors' fit into those that there are.
+    #[test]
+    fn panels_are_as_wide_as_the_columns_or_the_registers() {
+        for isa in Isa::available() {
+            let (lanes, most) = match isa {
+                Isa::V4 => (16, 64),
+                Isa::V3 => (8, 16),
+                Isa::Neon => (4, 16),
+                Isa::Scalar => (1, 2),
+            };
+            let span = |width| simd::run(isa, Span { width, element: PhantomData::<f32> });
+            assert_eq!([0, 1, lanes, lanes + 1].map(span), [lanes, lanes, lanes, 2 * lanes], "{isa}");
+            assert_eq!([most - lanes, most, 1000].map(span), [most - lanes, most, most], "{isa}");
         }
     }
 }

@@ -179,7 +179,7 @@ impl<T: Float> Linear<T> {
             self.execution.choose(LAYER, order(rows, &self.options, direction), |name| self.refusal(name))?;
         let LinearOptions { in_features: inputs, out_features: outputs, .. } = self.options;
         let (isa, threads) = self.execution.kernel();
-        let threads = if work(rows, &self.options) < WORK_OF_THREADS { Threads::ONE } else { threads };
+        let threads = worth_their_waking(threads, work(rows, &self.options));
         Ok(Problem { rows, inputs, outputs, algorithm, kernel: (isa, threads) })
     }
 
@@ -300,6 +300,11 @@ const WORK_OF_DOT: usize = 1 << 12;
 /// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
 const WORK_OF_THREADS: usize = 1 << 20;
 
+/// The threads that so many multiply-adds are done by.
+fn worth_their_waking(threads: Threads, work: usize) -> Threads {
+    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
+}
+
 /// The multiply-adds of a product.
 fn work(rows: usize, options: &LinearOptions) -> usize {
     rows.saturating_mul(options.in_features).saturating_mul(options.out_features)
@@ -341,6 +346,53 @@ impl<T: Float> Layer<T> for Linear<T> {
         visit("weight", self.weight.as_mut_slice());
         if let Some(bias) = &mut self.bias {
             visit("bias", bias.as_mut_slice());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_rows_or_little_work_go_by_dot_products() {
+        let first = |rows, inputs, outputs, direction| order(rows, &LinearOptions::new(inputs, outputs), direction)[0];
+        assert_eq!([4, 5].map(|rows| first(rows, 1024, 1024, Direction::Forward)), ["dot", "packed"]);
+        assert_eq!([8, 9].map(|rows| first(rows, 1024, 1024, Direction::Backward)), ["dot", "packed"]);
+        assert_eq!([256, 257].map(|rows| first(rows, 4, 4, Direction::Forward)), ["dot", "packed"]);
+        for order in [4, 5].map(|rows| order(rows, &LinearOptions::new(99, 99), Direction::Forward)) {
+            assert!(["packed", "gemm", "dot"].iter().all(|name| order.contains(name)) && order.len() == 3);
+        }
+    }
+
+    #[test]
+    fn a_million_multiply_adds_are_worth_another_thread() {
+        let threads = Threads::new(std::num::NonZeroUsize::new(7).unwrap());
+        assert_eq!(worth_their_waking(threads, (1 << 20) - 1), Threads::ONE);
+        assert_eq!(worth_their_waking(threads, 1 << 20), threads);
+        assert_eq!(worth_their_waking(threads, usize::MAX), threads);
+        assert_eq!(work(3, &LinearOptions::new(5, 7)), 105);
+        assert_eq!(work(2, &LinearOptions::new(usize::MAX, 1)), usize::MAX);
+    }
+
+    #[test]
+    fn packed_refuses_rows_that_are_too_long_and_gemm_other_instruction_sets() {
+        for (inputs, refused) in [(1 << 20, false), ((1 << 20) + 1, true)] {
+            let weight = Tensor::full(&[1, inputs], 0.0_f32).unwrap();
+            let mut linear = Linear::with_parameters(LinearOptions::new(inputs, 1).bias(false), weight, None).unwrap();
+            for isa in Isa::available() {
+                linear.set_execution(Execution::default().isa(isa)).unwrap();
+                let choices = linear.choices(&[inputs]).unwrap();
+                assert_eq!(choices.len(), 3);
+                for Choice { name, refusal } in choices {
+                    let due = match name {
+                        "packed" => refused,
+                        "gemm" => isa != Isa::best(),
+                        _ => false,
+                    };
+                    assert_eq!(refusal.is_some(), due, "{name} at {isa} with {inputs}");
+                }
+            }
         }
     }
 }

@@ -52,6 +52,11 @@ impl Planes {
         self.area >= SMALLEST_PLANE && self.values() <= LARGEST_CHANNEL && self.channels >= FEWEST_CHANNELS
     }
 
+    /// Whether sums are shared out by channel, each with all of its planes; otherwise by plane, as channels are few.
+    fn share_channels(&self) -> bool {
+        self.channels >= FEWEST_CHANNELS || self.images <= 1
+    }
+
     /// So many channels make a task: two at least, as planes that are neighbours in memory are best left to one thread.
     fn channels_a_task(&self) -> usize {
         (TASK / self.values().max(1)).max(2)
@@ -300,5 +305,37 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
             }
         }
         sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planes(images: usize, channels: usize, area: usize) -> Planes {
+        Planes { images, channels, area }
+    }
+
+    #[test]
+    fn many_channels_of_planes_that_fit_into_cache_go_by_channel() {
+        assert!(planes(32, 16, 4096).suit_channels());
+        assert!(planes(1, 64, 64).suit_channels());
+        assert!(!planes(32, 15, 4096).suit_channels());
+        assert!(!planes(33, 16, 4096).suit_channels());
+        assert!(!planes(32, 16, 63).suit_channels());
+    }
+
+    #[test]
+    fn sums_are_shared_out_by_plane_where_channels_are_few() {
+        assert!(planes(8, 16, 9).share_channels());
+        assert!(planes(1, 3, 9).share_channels());
+        assert!(!planes(2, 15, 9).share_channels());
+    }
+
+    #[test]
+    fn a_task_takes_as_many_channels_as_make_it_worth_waking_a_thread() {
+        assert_eq!(planes(32, 64, 49).channels_a_task(), 20);
+        assert_eq!(planes(32, 64, 3136).channels_a_task(), 2);
+        assert_eq!(planes(0, 64, 49).channels_a_task(), 1 << 15);
     }
 }

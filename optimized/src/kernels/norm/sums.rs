@@ -1,6 +1,6 @@
 //! The sums over a channel. Numbers are those of the departures that the parent file lists.
 
-use super::{FEWEST_CHANNELS, Input, Planes};
+use super::{Input, Planes};
 use crate::counters::{self, Counter};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
@@ -111,7 +111,7 @@ impl<T: Lanes> Input<'_, T> {
         let Planes { images, channels, .. } = self.planes;
         let run = |channel, images| simd::run(isa, Sums { input: *self, pass: pass(channel), images, channel });
         let mut totals = vec![[0.0; 2]; channels];
-        if channels >= FEWEST_CHANNELS || images <= 1 {
+        if self.planes.share_channels() {
             let some = self.planes.channels_a_task();
             threads::for_each(threads, totals.chunks_mut(some).enumerate(), |(task, totals)| {
                 for (i, total) in totals.iter_mut().enumerate() {
