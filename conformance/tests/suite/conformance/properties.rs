@@ -15,8 +15,14 @@ fn check(layer: &str, implementation: &dyn Implementation, dtype: DType) {
     let (runs, mistrusted) = (tally.runs, tally.mistrusted);
     println!("{layer} in {dtype}: {} cases, {runs} runs, {mistrusted} of them mistrusted", tally.cases);
     assert!(tally.elements > 1000, "only {} elements were compared", tally.elements);
-    // Bounds that say little are no fault of the implementation; but of more than a tenth, nothing would be proven.
-    assert!(mistrusted * 10 <= runs, "{mistrusted} of {runs} runs have bounds that say too little");
+    // Bounds that say little are no fault of the implementation; but of many, nothing would be proven. In recurrent layers
+    // they come with saturated gates, where 1 − z is what rounding left.
+    let one_in = if ["RNN", "GRU"].contains(&layer) { 10 } else { 50 };
+    // The first three may be chance.
+    assert!(
+        mistrusted.saturating_sub(3) * one_in <= runs,
+        "{mistrusted} of {runs} runs have bounds that say too little"
+    );
 }
 
 fn optimized_f32(layer: &str) {
