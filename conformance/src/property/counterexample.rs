@@ -6,6 +6,7 @@ use crate::command_line::quoted;
 use crate::implementation::Variant;
 use crate::tensors::DType;
 use std::fmt;
+use std::io::Write;
 
 /// The smallest failing case that was found.
 #[derive(Debug, Clone)]
@@ -30,18 +31,22 @@ impl Counterexample {
         Self { case: None, layer: layer.to_owned(), dtype, seed, reason, replay: String::new() }
     }
 
-    /// Writes the case to a file of its own for each implementation, layer, type and seed.
+    /// Writes the case to a file of its own, which stays.
     pub(super) fn write(mut self, case: Case, implementation: &str, variant: &Variant) -> Self {
         let Self { layer, dtype, seed, .. } = &self;
-        let name = format!("layerproof-{implementation}-{layer}-{dtype}-seed-{seed}.safetensors");
-        let path = std::env::temp_dir().join(name);
-        let file = CaseFile { generator: "a failed property".into(), cases: vec![case.clone()] };
-        self.replay = match file.to_bytes().map(|bytes| std::fs::write(&path, bytes)) {
-            Ok(Ok(())) => {
+        let name = format!("layerproof-{implementation}-{layer}-{dtype}-seed-{seed}-");
+        let content = CaseFile { generator: "a failed property".into(), cases: vec![case.clone()] }.to_bytes();
+        let written = content.ok().and_then(|bytes| {
+            let mut file = tempfile::Builder::new().prefix(&name).suffix(".safetensors").tempfile().ok()?;
+            file.write_all(&bytes).ok()?;
+            file.into_temp_path().keep().ok()
+        });
+        self.replay = match written {
+            Some(path) => {
                 let (path, name, variant) = (quoted(&path), &case.name, variant.arguments());
                 format!("cargo run --release -- check {path} --case {name} --implementation {implementation}{variant}")
             }
-            _ => "the case could not be written down".into(),
+            None => "the case could not be written down".into(),
         };
         Self { case: Some(case), ..self }
     }
