@@ -57,25 +57,56 @@ fn system(
     Function { name, in_f64: g, exact, ranges, of: vec![of] }
 }
 
-fn optimized<T: optimized::Float>(isa: Isa) -> Compute<T> {
+/// One of [`optimized::math`]'s, in one type.
+type Of<T> = fn(Isa, &[T], &mut [T]) -> vocabulary::Result<()>;
+
+fn optimized<T: 'static>(f: Of<T>, isa: Isa) -> Compute<T> {
     // Only an instruction set that this machine lacks is refused.
-    Box::new(move |x: &[T], y: &mut [T]| math::exp(isa, x, y).unwrap_or_else(|error| panic!("{error}")))
+    Box::new(move |x: &[T], y: &mut [T]| f(isa, x, y).unwrap_or_else(|error| panic!("{error}")))
+}
+
+impl Function {
+    /// With [`optimized::math`]'s, at every instruction set.
+    fn and_optimized(mut self, single: Of<f32>, double: Of<f64>, stated: [f64; 2]) -> Self {
+        self.of.extend(Isa::available().into_iter().map(|isa| Implementation {
+            name: isa.to_string(),
+            single: optimized(single, isa),
+            double: optimized(double, isa),
+            stated,
+        }));
+        self
+    }
 }
 
 fn main() {
     println!("function\tof\ttype\tinputs\tulps\tat\tstated");
     let k = Functions::SYSTEM;
-    let mut exp = system("exp", f32::exp, f64::exp, Exact::exp, EXP, k.exp);
-    for isa in Isa::available() {
-        let stated = [math::EXP_ULPS_F32, math::EXP_ULPS_F64];
-        exp.of.push(Implementation { name: isa.to_string(), single: optimized(isa), double: optimized(isa), stated });
-    }
     for function in [
-        exp,
-        system("exp_m1", f32::exp_m1, f64::exp_m1, Exact::exp_m1, EXP_M1, k.exp_m1),
-        system("ln", f32::ln, f64::ln, Exact::ln, LN, k.ln),
-        system("ln_1p", f32::ln_1p, f64::ln_1p, Exact::ln_1p, LN_1P, k.ln_1p),
-        system("tanh", f32::tanh, f64::tanh, Exact::tanh, TANH, k.tanh),
+        system("exp", f32::exp, f64::exp, Exact::exp, EXP, k.exp).and_optimized(
+            math::exp,
+            math::exp,
+            [math::EXP_ULPS_F32, math::EXP_ULPS_F64],
+        ),
+        system("exp_m1", f32::exp_m1, f64::exp_m1, Exact::exp_m1, EXP_M1, k.exp_m1).and_optimized(
+            math::exp_m1,
+            math::exp_m1,
+            [math::EXP_M1_ULPS_F32, math::EXP_M1_ULPS_F64],
+        ),
+        system("ln", f32::ln, f64::ln, Exact::ln, LN, k.ln).and_optimized(
+            math::ln,
+            math::ln,
+            [math::LN_ULPS_F32, math::LN_ULPS_F64],
+        ),
+        system("ln_1p", f32::ln_1p, f64::ln_1p, Exact::ln_1p, LN_1P, k.ln_1p).and_optimized(
+            math::ln_1p,
+            math::ln_1p,
+            [math::LN_1P_ULPS_F32, math::LN_1P_ULPS_F64],
+        ),
+        system("tanh", f32::tanh, f64::tanh, Exact::tanh, TANH, k.tanh).and_optimized(
+            math::tanh,
+            math::tanh,
+            [math::TANH_ULPS_F32, math::TANH_ULPS_F64],
+        ),
     ] {
         let (single, double) = (worst_f32(&function), worst_f64(&function));
         let inputs = function.ranges.len() * PART;

@@ -25,25 +25,39 @@ pub(crate) enum Counter {
     LinearDot,
     ReLU,
     Sigmoid,
+    Tanh,
+    LogSigmoid,
+    LeakyReLU,
+    Elu,
     BatchNorm2dByChannel,
     BatchNorm2dByPass,
     MSELossOnePass,
     MSELossStrided,
     Exp,
+    ExpM1,
+    Ln,
+    Ln1p,
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 17] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
     "ReLU/elementwise",
     "Sigmoid/elementwise",
+    "Tanh/elementwise",
+    "LogSigmoid/elementwise",
+    "LeakyReLU/elementwise",
+    "ELU/elementwise",
     "BatchNorm2d/by_channel",
     "BatchNorm2d/by_pass",
     "MSELoss/one_pass",
     "MSELoss/strided",
     "math/exp",
+    "math/exp_m1",
+    "math/ln",
+    "math/ln_1p",
 ];
 
 static COUNTS: [[AtomicU64; Isa::ALL.len()]; NAMES.len()] =

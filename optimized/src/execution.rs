@@ -118,7 +118,7 @@ impl Execution {
 pub fn algorithms(layer: &str) -> &'static [&'static str] {
     match layer {
         "Linear" => &["packed", "gemm", "dot"],
-        "ReLU" | "Sigmoid" => &["elementwise"],
+        "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "MSELoss" => &["one_pass", "strided"],
         _ => &[],

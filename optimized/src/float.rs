@@ -1,7 +1,7 @@
 //! The numbers that the layers compute with.
 
 use crate::kernels::gemm::Gemm;
-use crate::math::Exp;
+use crate::math::{HyperbolicTangent, Ln};
 use vocabulary::{Scalar, StateElement};
 
 /// An element type of the layers: `f32` or `f64`.
@@ -17,7 +17,7 @@ use vocabulary::{Scalar, StateElement};
 /// assert_eq!(positive_part(&Tensor::from_vec(&[2], vec![-1.0_f64, 2.0])?)?.as_slice(), [0.0, 2.0]);
 /// # Ok::<(), optimized::Error>(())
 /// ```
-pub trait Float: Scalar + StateElement + Exp + Gemm {}
+pub trait Float: Scalar + StateElement + Ln + HyperbolicTangent + Gemm {}
 
 impl Float for f32 {}
 impl Float for f64 {}

@@ -33,7 +33,8 @@ mod threads;
 pub use execution::{Choice, Execution, algorithms};
 pub use float::Float;
 pub use layers::{
-    BatchNorm2d, BatchNorm2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
+    BatchNorm2d, BatchNorm2dPass, ELU, ELUPass, LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid,
+    LogSigmoidPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid, SigmoidPass, Tanh, TanhPass,
 };
 pub use simd::Isa;
 pub use threads::Threads;
@@ -43,10 +44,6 @@ pub use vocabulary::*;
 pub const STILL_TO_COME: &[&str] = &[
     "Conv2d",
     "MaxPool2d",
-    "LogSigmoid",
-    "Tanh",
-    "LeakyReLU",
-    "ELU",
     "Softmax",
     "RNN",
     "GRU",

@@ -61,6 +61,20 @@ impl Functions {
     /// a million); of powf, whose inputs are too many, as that library's manual states it.
     pub const SYSTEM: Self = Self { exp: 1.0, exp_m1: 1.0, ln: 1.0, ln_1p: 1.4, tanh: 2.3, powf: 1.0 };
 
+    /// [`optimized::math`], as `function_errors.tsv` has it; it has no powf of its own.
+    pub fn optimized(dtype: DType) -> Self {
+        use optimized::math;
+        let of = |single, double| if dtype == DType::F32 { single } else { double };
+        Self {
+            exp: of(math::EXP_ULPS_F32, math::EXP_ULPS_F64),
+            exp_m1: of(math::EXP_M1_ULPS_F32, math::EXP_M1_ULPS_F64),
+            ln: of(math::LN_ULPS_F32, math::LN_ULPS_F64),
+            ln_1p: of(math::LN_1P_ULPS_F32, math::LN_1P_ULPS_F64),
+            tanh: of(math::TANH_ULPS_F32, math::TANH_ULPS_F64),
+            powf: Self::SYSTEM.powf,
+        }
+    }
+
     /// All of them within so many ulps.
     pub const fn within(ulps: f64) -> Self {
         Self { exp: ulps, exp_m1: ulps, ln: ulps, ln_1p: ulps, tanh: ulps, powf: ulps }

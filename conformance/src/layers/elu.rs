@@ -9,7 +9,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "alpha=1.0, inplace=False";
 
-elementwise::in_reference!(ELU, ELUOptions);
+elementwise::in_both!(ELU, ELUOptions);
 
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     // In place, a negative α is refused in backward.

@@ -9,7 +9,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "negative_slope=0.01, inplace=False";
 
-elementwise::in_reference!(LeakyReLU, LeakyReLUOptions);
+elementwise::in_both!(LeakyReLU, LeakyReLUOptions);
 
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     // In place, a negative slope is refused in backward.

@@ -9,7 +9,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "";
 
-elementwise::in_reference!(LogSigmoid, LogSigmoidOptions);
+elementwise::in_both!(LogSigmoid, LogSigmoidOptions);
 
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     elementwise::cases("LogSigmoid", Just(json!({})), dtype)

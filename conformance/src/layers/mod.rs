@@ -114,14 +114,14 @@ layers! {
     "ReLU" => relu,
     "Sigmoid" => sigmoid,
     "BatchNorm2d" => batch_norm2d,
-    "MSELoss" => mse_loss;
-    in reference:
-    "Conv2d" => conv2d,
-    "MaxPool2d" => max_pool2d,
+    "MSELoss" => mse_loss,
     "LogSigmoid" => log_sigmoid,
     "Tanh" => tanh,
     "LeakyReLU" => leaky_relu,
-    "ELU" => elu,
+    "ELU" => elu;
+    in reference:
+    "Conv2d" => conv2d,
+    "MaxPool2d" => max_pool2d,
     "Softmax" => softmax,
     "RNN" => rnn,
     "GRU" => gru,

@@ -9,7 +9,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "";
 
-elementwise::in_reference!(Tanh, TanhOptions);
+elementwise::in_both!(Tanh, TanhOptions);
 
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     elementwise::cases("Tanh", Just(json!({})), dtype)

@@ -190,31 +190,3 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipSlices<'_, T, F> {
         self.output.fill(s, Zipped { f: self.f, a: Split::new(self.a), b: Split::new(self.b) });
     }
 }
-
-/// `x < 0 ? 0 : x`, so that relu(−0) = −0 and relu(NaN) = NaN.
-#[derive(Clone, Copy)]
-pub struct PositivePart;
-
-impl<T: Lanes> Map<T> for PositivePart {
-    const COUNTER: Counter = Counter::ReLU;
-
-    #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let zero = T::splat(s, T::ZERO);
-        T::where_less(s, (x, zero), zero, x)
-    }
-}
-
-/// `y <= 0 ? 0 : g`, so that g passes where y is NaN.
-#[derive(Clone, Copy)]
-pub struct PositivePartBackward;
-
-impl<T: Lanes> Zip<T> for PositivePartBackward {
-    const COUNTER: Counter = Counter::ReLU;
-
-    #[inline(always)]
-    fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        let zero = T::splat(s, T::ZERO);
-        T::where_less_or_equal(s, (y, zero), zero, g)
-    }
-}

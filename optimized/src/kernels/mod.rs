@@ -1,5 +1,6 @@
 //! The kernels, each named by its method. They take slices whose sizes the layers have checked.
 
+pub mod activations;
 pub mod columns;
 pub mod dot;
 pub mod elementwise;

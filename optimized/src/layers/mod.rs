@@ -1,16 +1,25 @@
 //! The layers: each checks its arguments, describes its problem, chooses a kernel and runs it.
 
 mod batch_norm2d;
+mod elementwise;
+mod elu;
+mod leaky_relu;
 mod linear;
+mod log_sigmoid;
 mod mse_loss;
 mod relu;
 mod sigmoid;
+mod tanh;
 
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use elu::{ELU, ELUPass};
+pub use leaky_relu::{LeakyReLU, LeakyReLUPass};
 pub use linear::{Linear, LinearPass};
+pub use log_sigmoid::{LogSigmoid, LogSigmoidPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
+pub use tanh::{Tanh, TanhPass};
 
 use crate::simd::Lanes;
 use crate::{Error, Result, Tensor};

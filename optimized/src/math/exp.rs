@@ -9,12 +9,12 @@
 //! 4. 2ⁿ is multiplied in two factors, so that results grow subnormal gradually, and the largest are reached.
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
 
+use super::apply;
+use crate::Float;
 use crate::counters::Counter;
-use crate::kernels::elementwise::{self, FUNCTION_TASK, Map};
-use crate::memory::Output;
+use crate::kernels::elementwise::{FUNCTION_TASK, Map};
 use crate::simd::{Isa, Lanes, Simd};
-use crate::{Float, Threads};
-use vocabulary::{Error, Result};
+use vocabulary::Result;
 
 /// The largest error of [`exp`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over
 /// all 2³² inputs by `cargo run --release -p conformance --example function_errors`, which finds 0.7762 (in the subnormal results).
@@ -41,6 +41,8 @@ pub trait Exp: Lanes {
     const INFINITY: Self;
     /// Below it, 1 + eˣ is 1, by far; and eˣ is a normal number.
     const NEGLIGIBLE: Self;
+    /// So far below 0 that eˣ − 1 is −1.
+    const MINUS_ONE_BELOW: Self;
     /// Above `HIGHEST`; n is the exponent of infinity there, plus 1.
     const BEYOND: Self;
 }
@@ -55,6 +57,7 @@ impl Exp for f32 {
     const LOWEST: Self = -103.972_08; // 2⁻¹⁵⁰'s, rounded up
     const INFINITY: Self = Self::INFINITY;
     const NEGLIGIBLE: Self = -80.0;
+    const MINUS_ONE_BELOW: Self = -20.0;
     const BEYOND: Self = 89.415_985; // 129·ln 2
 }
 
@@ -79,23 +82,44 @@ impl Exp for f64 {
     const LOWEST: Self = -745.133_219_101_941_2; // 2⁻¹⁰⁷⁵'s
     const INFINITY: Self = Self::INFINITY;
     const NEGLIGIBLE: Self = -700.0;
+    const MINUS_ONE_BELOW: Self = -40.0;
     const BEYOND: Self = 710.475_860_073_943_9; // 1025·ln 2
 }
 
-/// y and n + `ROUNDING`, where eˣ = y·2ⁿ, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
+/// x = n·ln 2 + r, |r| ≤ ½ln 2, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
+pub(super) struct Reduced<R> {
+    /// n + `ROUNDING`.
+    pub shifted: R,
+    /// r, rounded.
+    pub r: R,
+    /// What that drops.
+    pub dropped: R,
+}
+
 #[inline(always)]
-fn reduced<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> (T::Register<S>, T::Register<S>) {
+pub(super) fn reduced<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> Reduced<T::Register<S>> {
     let constant = |c| T::splat(s, c);
     let shifted = T::multiply_add(s, x, constant(T::LOG2_E), constant(T::ROUNDING)); // 1
     let n = T::minus(s, shifted, constant(T::ROUNDING));
     let exact = T::multiply_add(s, n, constant(-T::LN_2_HIGH), x); // 2
     let r = T::multiply_add(s, n, constant(-T::LN_2_LOW), exact);
-    let mut p = constant(T::COEFFICIENTS[0]);
-    for &coefficient in &T::COEFFICIENTS[1..] {
-        p = T::multiply_add(s, p, r, constant(coefficient));
-    }
-    let sum = T::plus(s, constant(T::ONE), r); // 3
-    let dropped = T::minus(s, r, T::minus(s, sum, constant(T::ONE)));
+    let dropped = T::multiply_add(s, n, constant(-T::LN_2_LOW), T::minus(s, exact, r));
+    Reduced { shifted, r, dropped }
+}
+
+/// r²·p(r), so that eʳ = 1 + r + r²·p(r).
+#[inline(always)]
+pub(super) fn beyond_first_order<T: Exp, S: Simd>(s: S, r: T::Register<S>) -> T::Register<S> {
+    T::times(s, T::times(s, r, r), super::polynomial(s, T::COEFFICIENTS, r))
+}
+
+/// y and n + `ROUNDING`, where eˣ = y·2ⁿ, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
+#[inline(always)]
+fn power<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> (T::Register<S>, T::Register<S>) {
+    let (Reduced { shifted, r, .. }, one) = (reduced::<T, S>(s, x), T::splat(s, T::ONE));
+    let p = super::polynomial(s, T::COEFFICIENTS, r);
+    let sum = T::plus(s, one, r); // 3
+    let dropped = T::minus(s, r, T::minus(s, sum, one));
     let tail = T::multiply_add(s, T::times(s, r, r), p, dropped);
     (T::plus(s, sum, tail), shifted)
 }
@@ -105,11 +129,21 @@ fn reduced<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> (T::Register<S>, T::Regi
 pub(super) fn exp_of_not_negligible<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     // Beyond this bound, n − 1 is the exponent of infinity; far beyond it, it would not fit.
     let beyond = T::splat(s, T::BEYOND);
-    let (y, shifted) = reduced::<T, S>(s, T::where_less(s, (beyond, x), beyond, x));
+    let (y, shifted) = power::<T, S>(s, T::where_less(s, (beyond, x), beyond, x));
     T::times(s, T::plus(s, y, y), T::half_power_of_two(s, shifted))
 }
 
 /// eˣ of each lane, for any x.
+#[inline(always)]
+pub fn exp_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+    let (lowest, highest) = (T::splat(s, T::LOWEST), T::splat(s, T::HIGHEST));
+    let (y, shifted) = power::<T, S>(s, x);
+    let (a, b) = T::powers_of_two(s, shifted); // 4
+    let y = T::times(s, T::times(s, y, a), b);
+    let y = T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y); // 5
+    T::where_less(s, (highest, x), T::splat(s, T::INFINITY), y)
+}
+
 #[derive(Clone, Copy)]
 struct EveryExp;
 
@@ -119,12 +153,7 @@ impl<T: Exp> Map<T> for EveryExp {
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let (lowest, highest) = (T::splat(s, T::LOWEST), T::splat(s, T::HIGHEST));
-        let (y, shifted) = reduced::<T, S>(s, x);
-        let (a, b) = T::powers_of_two(s, shifted); // 4
-        let y = T::times(s, T::times(s, y, a), b);
-        let y = T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y); // 5
-        T::where_less(s, (highest, x), T::splat(s, T::INFINITY), y)
+        exp_of_any::<T, S>(s, x)
     }
 }
 
@@ -143,13 +172,5 @@ impl<T: Exp> Map<T> for EveryExp {
 /// # Ok::<(), optimized::Error>(())
 /// ```
 pub fn exp<T: Float>(isa: Isa, input: &[T], output: &mut [T]) -> Result<()> {
-    if !isa.is_available() {
-        return Err(Error::new("exp", "isa", format_args!("is {isa}"), "one that this machine has"));
-    }
-    if input.len() != output.len() {
-        let got = format!("has {} elements", output.len());
-        return Err(Error::new("exp", "output", got, format_args!("{}, the input's", input.len())));
-    }
-    elementwise::map(EveryExp, (isa, Threads::ONE), input, Output::Given(output));
-    Ok(())
+    apply("exp", EveryExp, isa, input, output)
 }

@@ -32,6 +32,7 @@ pub trait Lanes:
     type Register<S: Simd>: Copy + Send + Sync;
 
     const ZERO: Self;
+    const HALF: Self;
     const ONE: Self;
     const TWO: Self;
     /// The smallest normal number.
@@ -81,6 +82,8 @@ pub trait Lanes:
         then: Self::Register<S>,
         otherwise: Self::Register<S>,
     ) -> Self::Register<S>;
+    /// |x|.
+    fn absolute<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
     /// The sum of all lanes.
     fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
 
@@ -95,12 +98,15 @@ pub trait Lanes:
     /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
+    /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.
+    fn power_and_rest<S: Simd>(s: S, x: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
 }
 
 impl Lanes for f32 {
     type Register<S: Simd> = S::f32s;
 
     const ZERO: Self = 0.0;
+    const HALF: Self = 0.5;
     const ONE: Self = 1.0;
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
@@ -182,6 +188,10 @@ impl Lanes for f32 {
         s.select_f32s(s.less_than_or_equal_f32s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn absolute<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+        s.abs_f32s(x)
+    }
+    #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f32s) -> Self {
         s.reduce_sum_f32s(x)
     }
@@ -207,12 +217,24 @@ impl Lanes for f32 {
         let power = |exponent| s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(exponent, s.splat_u32s(23)));
         (power(low), power(high))
     }
+    #[inline(always)]
+    fn power_and_rest<S: Simd>(s: S, x: S::f32s) -> (S::f32s, S::f32s) {
+        let (one, root) = (1.0_f32.to_bits(), std::f32::consts::FRAC_1_SQRT_2.to_bits());
+        // From √½ on, the exponent is one larger.
+        let raised = s.add_u32s(s.transmute_u32s_f32s(x), s.splat_u32s(one - root));
+        // k + 127 in the low bits of 2²³.
+        let exponent = s.or_u32s(s.wrapping_dyn_shr_u32s(raised, s.splat_u32s(23)), s.splat_u32s(0x4B00_0000));
+        let k = s.sub_f32s(s.transmute_f32s_u32s(exponent), s.splat_f32s(8_388_608.0 + 127.0));
+        let mantissa = s.and_u32s(raised, s.splat_u32s(0x007F_FFFF));
+        (k, s.transmute_f32s_u32s(s.add_u32s(mantissa, s.splat_u32s(root))))
+    }
 }
 
 impl Lanes for f64 {
     type Register<S: Simd> = S::f64s;
 
     const ZERO: Self = 0.0;
+    const HALF: Self = 0.5;
     const ONE: Self = 1.0;
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
@@ -294,6 +316,10 @@ impl Lanes for f64 {
         s.select_f64s(s.less_than_or_equal_f64s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn absolute<S: Simd>(s: S, x: S::f64s) -> S::f64s {
+        s.abs_f64s(x)
+    }
+    #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f64s) -> Self {
         s.reduce_sum_f64s(x)
     }
@@ -323,5 +349,16 @@ impl Lanes for f64 {
         bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut low)).iter_mut().for_each(|lane| *lane <<= 52);
         bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut high)).iter_mut().for_each(|lane| *lane <<= 52);
         (s.transmute_f64s_u64s(low), s.transmute_f64s_u64s(high))
+    }
+    #[inline(always)]
+    fn power_and_rest<S: Simd>(s: S, x: S::f64s) -> (S::f64s, S::f64s) {
+        // As for f32, lane by lane.
+        let (one, root) = (1.0_f64.to_bits(), std::f64::consts::FRAC_1_SQRT_2.to_bits());
+        let mut exponent = s.add_u64s(s.transmute_u64s_f64s(x), s.splat_u64s(one - root));
+        let mantissa = s.and_u64s(exponent, s.splat_u64s(0x000F_FFFF_FFFF_FFFF));
+        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut exponent)).iter_mut().for_each(|lane| *lane >>= 52);
+        let exponent = s.or_u64s(exponent, s.splat_u64s(0x4330_0000_0000_0000));
+        let k = s.sub_f64s(s.transmute_f64s_u64s(exponent), s.splat_f64s(4_503_599_627_370_496.0 + 1023.0));
+        (k, s.transmute_f64s_u64s(s.add_u64s(mantissa, s.splat_u64s(root))))
     }
 }

@@ -13,6 +13,10 @@ macro_rules! for_each_layer_of_both {
             sigmoid "Sigmoid",
             batch_norm2d "BatchNorm2d",
             mse_loss "MSELoss",
+            log_sigmoid "LogSigmoid",
+            tanh "Tanh",
+            leaky_relu "LeakyReLU",
+            elu "ELU",
         });
     };
 }

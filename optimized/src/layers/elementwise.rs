@@ -1,0 +1,260 @@
+//! What the layers that treat each element by itself have in common, so that their files hold formulas alone.
+
+use super::{overwrite, require_output_shape};
+use crate::kernels::elementwise::{self, Map, Zip};
+use crate::memory::{Output, fresh};
+use crate::{Execution, Float};
+use vocabulary::{Result, Tensor};
+
+/// f of each element.
+pub(super) fn forward<T: Float>(
+    layer: &str,
+    f: impl Map<T>,
+    execution: &Execution,
+    input: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let mut output = fresh(layer, input.shape())?;
+    elementwise::map(f, execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
+    output.tensor(input.shape())
+}
+
+/// f of each element, written into the caller's tensor.
+pub(super) fn forward_into<T: Float>(
+    layer: &str,
+    f: impl Map<T>,
+    execution: &Execution,
+    input: &Tensor<T>,
+    output: &mut Tensor<T>,
+) -> Result<()> {
+    let output = overwrite(layer, output, input.shape())?;
+    elementwise::map(f, execution.kernel(), input.as_slice(), Output::Given(output));
+    Ok(())
+}
+
+/// f of each element of what the forward kept and of the output's gradient.
+pub(super) fn backward<T: Float>(
+    layer: &str,
+    f: impl Zip<T>,
+    execution: &Execution,
+    kept: &Tensor<T>,
+    grad_output: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    require_output_shape(layer, grad_output, kept.shape())?;
+    let mut gradient = fresh(layer, kept.shape())?;
+    let operands = (kept.as_slice(), grad_output.as_slice());
+    elementwise::zip(f, execution.kernel(), operands, Output::Fresh(&mut gradient));
+    gradient.tensor(kept.shape())
+}
+
+/// Defines a layer that maps each element by `forward`, a [`Map`], and each gradient by `backward`, a [`Zip`] of the tensor
+/// `kept`, which is the forward's input or output, and of the output's gradient.
+///
+/// `options` is the name under which they see the layer's options; what these make forward and backward refuse says `check`.
+macro_rules! elementwise_layer {
+    (
+        $(#[$doc:meta])*
+        pub struct $layer:ident, $pass:ident, $options_type:ident, $gradients:ident;
+        forward($options:ident, T) = $forward:expr;
+        backward($backward_options:ident) = $backward:expr;
+        kept($kept_options:ident, $input:ident, $output:ident) = $kept:expr;
+        $(check($check_options:ident, T) = $check_forward:expr, $check_backward:expr;)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $layer {
+            options: vocabulary::$options_type,
+            execution: crate::Execution,
+        }
+
+        /// What a training step's forward gives and keeps.
+        #[derive(Debug, Clone)]
+        pub struct $pass<T> {
+            /// In the input's shape.
+            pub output: vocabulary::Tensor<T>,
+            kept: vocabulary::Tensor<T>,
+        }
+
+        impl $layer {
+            /// A layer with the given options.
+            ///
+            /// # Errors
+            /// None: the `Result` is there as every layer's constructor has it.
+            pub fn new(options: vocabulary::$options_type) -> vocabulary::Result<Self> {
+                Ok(Self { options, execution: crate::Execution::default() })
+            }
+
+            /// The options that the layer was built with.
+            pub fn options(&self) -> &vocabulary::$options_type {
+                &self.options
+            }
+
+            /// How the layer is run.
+            pub fn execution(&self) -> &crate::Execution {
+                &self.execution
+            }
+
+            /// Sets how the layer is run.
+            ///
+            /// # Errors
+            /// Where the machine lacks the instruction set, or the layer has no such algorithm.
+            pub fn set_execution(&mut self, execution: crate::Execution) -> vocabulary::Result<()> {
+                execution.check(stringify!($layer))?;
+                self.execution = execution;
+                Ok(())
+            }
+
+            /// The algorithms for an input of `input_shape`: one, which accepts everything.
+            ///
+            /// # Errors
+            /// None.
+            pub fn choices(&self, input_shape: &[usize]) -> vocabulary::Result<Vec<crate::Choice>> {
+                self.output_shape(input_shape)?;
+                Ok(crate::execution::only(stringify!($layer)))
+            }
+
+            /// The output's shape: the input's.
+            ///
+            /// # Errors
+            /// None.
+            pub fn output_shape(&self, input_shape: &[usize]) -> vocabulary::Result<Vec<usize>> {
+                Ok(input_shape.to_vec())
+            }
+
+            /// What the layer makes of each element.
+            ///
+            /// # Errors
+            /// Where the output cannot be stored, or the options do not admit it.
+            pub fn forward<T: crate::Float>(
+                &self,
+                input: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<vocabulary::Tensor<T>> {
+                super::elementwise::forward(stringify!($layer), self.map()?, &self.execution, input)
+            }
+
+            /// `forward`, written into `output`, whose elements are overwritten.
+            ///
+            /// # Errors
+            /// As `forward`, and where `output` does not have the input's shape.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options_type), ", Tensor};")]
+            #[doc = concat!("let layer = ", stringify!($layer), "::new(", stringify!($options_type), "::new())?;")]
+            /// let x = Tensor::from_vec(&[2], vec![-1.0, 2.0])?;
+            /// let mut y = Tensor::full(&[2], f32::NAN)?;
+            /// layer.forward_into(&x, &mut y)?;
+            /// assert_eq!(y, layer.forward(&x)?);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn forward_into<T: crate::Float>(
+                &self,
+                input: &vocabulary::Tensor<T>,
+                output: &mut vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<()> {
+                super::elementwise::forward_into(stringify!($layer), self.map()?, &self.execution, input, output)
+            }
+
+            /// `forward`, written over the input.
+            ///
+            /// # Errors
+            /// Where the options do not admit it.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options_type), ", Tensor};")]
+            #[doc = concat!("let layer = ", stringify!($layer), "::new(", stringify!($options_type), "::new())?;")]
+            /// let mut x = Tensor::from_vec(&[2], vec![-1.0_f32, 2.0])?;
+            /// let y = layer.forward(&x)?;
+            /// layer.forward_in_place(&mut x)?;
+            /// assert_eq!(x, y);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn forward_in_place<T: crate::Float>(&self, input: &mut vocabulary::Tensor<T>) -> vocabulary::Result<()> {
+                crate::kernels::elementwise::map_in_place(self.map()?, self.execution.kernel(), input.as_mut_slice());
+                Ok(())
+            }
+
+            fn map<T: crate::Float>(&self) -> vocabulary::Result<impl crate::kernels::elementwise::Map<T>> {
+                let $options = &self.options;
+                $({
+                    let $check_options = &self.options;
+                    $check_forward?;
+                })?
+                Ok($forward)
+            }
+
+            /// The output, and what backward needs.
+            ///
+            /// # Errors
+            /// As `forward`.
+            pub fn forward_pass<T: crate::Float>(
+                &mut self,
+                input: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<$pass<T>> {
+                let output = self.forward(input)?;
+                let ($kept_options, $input, $output) = (&self.options, input, &output);
+                let kept = $kept.clone();
+                Ok($pass { output, kept })
+            }
+
+            /// The gradient of the input.
+            ///
+            /// # Errors
+            /// Where `grad_output` does not have the output's shape, or the options do not admit a backward.
+            pub fn backward<T: crate::Float>(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<vocabulary::$gradients<T>> {
+                super::require_output_shape(stringify!($layer), grad_output, pass.kept.shape())?;
+                $({
+                    let $check_options = &self.options;
+                    $check_backward?;
+                })?
+                let $backward_options = &self.options;
+                let input = super::elementwise::backward(
+                    stringify!($layer),
+                    $backward,
+                    &self.execution,
+                    &pass.kept,
+                    grad_output,
+                )?;
+                Ok(vocabulary::$gradients { input })
+            }
+        }
+
+        super::elementwise::layer_without_parameters!($layer);
+    };
+}
+pub(super) use elementwise_layer;
+
+/// The trait `Layer` for a layer that has one input, one output and no parameters.
+macro_rules! layer_without_parameters {
+    ($layer:ident) => {
+        impl<T: crate::Float> vocabulary::Layer<T> for $layer {
+            fn name(&self) -> &'static str {
+                stringify!($layer)
+            }
+            fn output_shape(&self, input_shape: &[usize]) -> vocabulary::Result<Vec<usize>> {
+                $layer::output_shape(self, input_shape)
+            }
+            fn forward(&self, input: &vocabulary::Tensor<T>) -> vocabulary::Result<vocabulary::Tensor<T>> {
+                $layer::forward(self, input)
+            }
+            fn forward_pass(
+                &mut self,
+                input: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<(vocabulary::Tensor<T>, vocabulary::Saved)> {
+                let pass = $layer::forward_pass(self, input)?;
+                Ok((pass.output.clone(), vocabulary::Saved::new(pass)))
+            }
+            fn backward(
+                &self,
+                saved: &vocabulary::Saved,
+                grad_output: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<vocabulary::Gradients<T>> {
+                let gradients = $layer::backward(self, saved.get(stringify!($layer))?, grad_output)?;
+                Ok(vocabulary::Gradients { input: gradients.input, parameters: Vec::new() })
+            }
+        }
+    };
+}
+pub(super) use layer_without_parameters;
