@@ -29,8 +29,12 @@ pub(crate) enum Counter {
     LogSigmoid,
     LeakyReLU,
     Elu,
+    SoftmaxLines,
+    SoftmaxColumns,
     BatchNorm2dByChannel,
     BatchNorm2dByPass,
+    L1LossOnePass,
+    L1LossStrided,
     MSELossOnePass,
     MSELossStrided,
     Exp,
@@ -40,7 +44,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 21] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -50,8 +54,12 @@ const NAMES: [&str; 17] = [
     "LogSigmoid/elementwise",
     "LeakyReLU/elementwise",
     "ELU/elementwise",
+    "Softmax/lines",
+    "Softmax/columns",
     "BatchNorm2d/by_channel",
     "BatchNorm2d/by_pass",
+    "L1Loss/one_pass",
+    "L1Loss/strided",
     "MSELoss/one_pass",
     "MSELoss/strided",
     "math/exp",

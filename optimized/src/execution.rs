@@ -119,8 +119,9 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
     match layer {
         "Linear" => &["packed", "gemm", "dot"],
         "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
+        "Softmax" => &["lines", "columns"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
-        "MSELoss" => &["one_pass", "strided"],
+        "L1Loss" | "MSELoss" => &["one_pass", "strided"],
         _ => &[],
     }
 }

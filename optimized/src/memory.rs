@@ -5,7 +5,7 @@
 //! register after register, or to [`Block::open`] it, small enough for the first-level cache, where it is zeroed there and
 //! then. Main memory is written once, and kernels never see what is uninitialised.
 
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Lanes, MOST_LANES, Simd};
 use bytemuck::{Pod, Zeroable};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -161,9 +161,6 @@ impl<'a, T: Lanes> Block<'a, T> {
         })
     }
 }
-
-/// No instruction set has registers of more elements.
-const MOST_LANES: usize = 16;
 
 /// Memory every element of which was initialised before the call; counts them.
 #[inline(always)]

@@ -118,15 +118,15 @@ layers! {
     "LogSigmoid" => log_sigmoid,
     "Tanh" => tanh,
     "LeakyReLU" => leaky_relu,
-    "ELU" => elu;
+    "ELU" => elu,
+    "L1Loss" => l1_loss,
+    "Softmax" => softmax;
     in reference:
     "Conv2d" => conv2d,
     "MaxPool2d" => max_pool2d,
-    "Softmax" => softmax,
     "RNN" => rnn,
     "GRU" => gru,
     "Embedding" => embedding,
-    "L1Loss" => l1_loss,
     "CrossEntropyLoss" => cross_entropy_loss,
     "BCELoss" => bce_loss,
     "BCEWithLogitsLoss" => bce_with_logits_loss,

@@ -10,7 +10,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "dim=None";
 
-elementwise::in_reference!(Softmax, SoftmaxOptions);
+elementwise::in_both!(Softmax, SoftmaxOptions);
 
 /// Every dimension, from either end, and PyTorch's implicit choice.
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {

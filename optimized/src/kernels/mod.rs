@@ -2,11 +2,12 @@
 
 pub mod activations;
 pub mod columns;
+pub mod difference;
 pub mod dot;
 pub mod elementwise;
 pub mod gemm;
-pub mod loss;
 pub mod norm;
 pub mod packed;
+pub mod softmax;
 pub mod strided;
 mod tiles;

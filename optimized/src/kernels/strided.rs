@@ -1,4 +1,4 @@
-//! The squared difference and its gradients where input and target are broadcast against each other.
+//! Functions of the difference and their gradients where input and target are broadcast against each other.
 //!
 //! The plain loop goes over every index of the broadcast shape and finds, for each operand, the element it reads. We depart
 //! from it:
@@ -8,9 +8,9 @@
 //!    whichever the operand's broadcasting asks for; nothing is broadcast in memory;
 //! 3. sums over copies are carried in f64, in a number of parts that the shapes alone decide on, added in their order.
 
+use super::difference::{Difference, Slope};
 use super::elementwise::{BLOCK, TASK};
-use super::loss::Slope;
-use crate::counters::{self, Counter};
+use crate::counters;
 use crate::memory::Output;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
@@ -156,7 +156,7 @@ fn differences<T: Lanes>(buffer: &mut [T], x: Run<'_, T>, t: Run<'_, T>) {
 
 /// Σ f(element), in eight sums of the elements' own type.
 #[inline(always)]
-fn sum<T: Lanes>(elements: &[T], f: impl Fn(T) -> T) -> f64 {
+fn sum_of<T: Lanes>(elements: &[T], f: impl Fn(T) -> T) -> f64 {
     let mut sums = [T::ZERO; 8];
     let (eights, rest) = elements.as_chunks::<8>();
     for eight in eights {
@@ -193,8 +193,9 @@ impl<T: Lanes> Work<'_, T> {
     }
 }
 
-/// (x − t)² of each element.
-pub fn squares<T: Lanes>(
+/// The term of each element.
+pub fn terms<T: Lanes, D: Difference>(
+    of: D,
     (isa, threads): (Isa, Threads),
     broadcast: &Broadcast,
     (x, t): (&[T], &[T]),
@@ -205,60 +206,68 @@ pub fn squares<T: Lanes>(
         for output in output.split(BLOCK) {
             let range = start..start + output.len();
             start = range.end;
-            simd::run(isa, Squares { work: Work { broadcast, x, t, range }, output: output.open() });
+            simd::run(isa, Terms { of, work: Work { broadcast, x, t, range }, output: output.open() });
         }
     });
 }
 
-struct Squares<'a, T> {
+struct Terms<'a, T, D> {
+    of: D,
     work: Work<'a, T>,
     output: &'a mut [T],
 }
 
-impl<T: Lanes> Kernel for Squares<'_, T> {
+impl<T: Lanes, D: Difference> Kernel for Terms<'_, T, D> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        counters::record(Counter::MSELossStrided, Isa::of::<S>());
+        counters::record(D::COUNTERS[1], Isa::of::<S>());
         let start = self.work.range.start;
         self.work.for_each_buffer(|differences, range, _| {
             let output = &mut self.output[range.start - start..range.end - start];
-            output.iter_mut().zip(differences).for_each(|(y, d)| *y = *d * *d);
+            output.iter_mut().zip(differences).for_each(|(y, d)| *y = self.of.term(*d));
         });
     }
 }
 
-/// Σ (x − t)².
-pub fn sum_of_squares<T: Lanes>((isa, threads): (Isa, Threads), broadcast: &Broadcast, x: &[T], t: &[T]) -> f64 {
+/// The sum of the terms.
+pub fn sum<T: Lanes, D: Difference>(
+    of: D,
+    (isa, threads): (Isa, Threads),
+    broadcast: &Broadcast,
+    (x, t): (&[T], &[T]),
+) -> f64 {
     // The broadcast shape may have far more elements than the operands: no more sums than fit in a corner of memory.
     let size = TASK.max(broadcast.len.div_ceil(SUMS));
     let mut sums = vec![0.0; broadcast.len.div_ceil(size)];
     threads::for_each(threads, sums.iter_mut().enumerate(), |(task, sum)| {
         let range = task * size..broadcast.len.min((task + 1).saturating_mul(size));
-        *sum = simd::run(isa, SumOfSquares { work: Work { broadcast, x, t, range } });
+        *sum = simd::run(isa, Sum { of, work: Work { broadcast, x, t, range } });
     });
     sums.iter().sum() // 3
 }
 
-struct SumOfSquares<'a, T> {
+struct Sum<'a, T, D> {
+    of: D,
     work: Work<'a, T>,
 }
 
-impl<T: Lanes> Kernel for SumOfSquares<'_, T> {
+impl<T: Lanes, D: Difference> Kernel for Sum<'_, T, D> {
     type Output = f64;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> f64 {
-        counters::record(Counter::MSELossStrided, Isa::of::<S>());
+        counters::record(D::COUNTERS[1], Isa::of::<S>());
         let mut total = 0.0;
-        self.work.for_each_buffer(|differences, _, _| total += sum(differences, |d| d * d));
+        self.work.for_each_buffer(|differences, _, _| total += sum_of(differences, |d| self.of.term(d)));
         total
     }
 }
 
 /// The gradients of input and target, in the shapes of each.
-pub fn gradients<T: Lanes>(
+pub fn gradients<T: Lanes, D: Difference>(
+    of: D,
     (isa, threads): (Isa, Threads),
     broadcast: &Broadcast,
     (x, t): (&[T], &[T]),
@@ -280,7 +289,7 @@ pub fn gradients<T: Lanes>(
         let tasks: Vec<_> = dx.into_iter().zip(dt).enumerate().collect();
         threads::for_each(threads, tasks.into_iter(), |(part, (dx, dt))| {
             let range = part * size..broadcast.len.min((part + 1) * size);
-            simd::run(isa, Gradients { work: Work { broadcast, x, t, range }, slope, sinks: [dx, dt] });
+            simd::run(isa, Gradients { of, work: Work { broadcast, x, t, range }, slope, sinks: [dx, dt] });
         });
     }
     let [x_sums, t_sums] = sums;
@@ -328,35 +337,36 @@ fn join<T: Lanes>(output: &mut [T], sums: &[f64]) {
     }
 }
 
-struct Gradients<'a, T> {
+struct Gradients<'a, T, D> {
+    of: D,
     work: Work<'a, T>,
     slope: Slope<'a, T>,
     sinks: [Sink<'a, T>; 2],
 }
 
-impl<T: Lanes> Kernel for Gradients<'_, T> {
+impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        counters::record(Counter::MSELossStrided, Isa::of::<S>());
+        counters::record(D::COUNTERS[1], Isa::of::<S>());
         let start = self.work.range.start;
         let steps = self.work.broadcast.run.steps;
         self.work.for_each_buffer(|buffer, range, starts| {
             match self.slope.part(range.start, range.len()) {
                 Slope::Each(g) => {
                     for (v, &g) in buffer.iter_mut().zip(g) {
-                        *v = T::TWO * *v * g;
+                        *v = T::narrow(D::SCALE) * self.of.direction(*v) * g;
                     }
                 }
                 Slope::All(factor) => {
                     for v in &mut *buffer {
-                        *v = factor * *v;
+                        *v = factor * self.of.direction(*v);
                     }
                 }
                 Slope::Apart { c, g } => {
                     for v in &mut *buffer {
-                        *v = c * *v * g;
+                        *v = c * self.of.direction(*v) * g;
                     }
                 }
             }
@@ -370,7 +380,7 @@ impl<T: Lanes> Kernel for Gradients<'_, T> {
                     Sink::Sums(sums, sign) => {
                         let sign = if *sign == Sign::Plus { 1.0 } else { -1.0 };
                         if step == 0 {
-                            sums[at] += sign * sum(buffer, |v| v);
+                            sums[at] += sign * sum_of(buffer, |v| v);
                         } else {
                             let sums = &mut sums[at..at + buffer.len()];
                             sums.iter_mut().zip(&*buffer).for_each(|(sum, v)| *sum += sign * v.widen());

@@ -1,24 +1,29 @@
 //! The layers: each checks its arguments, describes its problem, chooses a kernel and runs it.
 
 mod batch_norm2d;
+mod difference_loss;
 mod elementwise;
 mod elu;
+mod l1_loss;
 mod leaky_relu;
 mod linear;
 mod log_sigmoid;
 mod mse_loss;
 mod relu;
 mod sigmoid;
+mod softmax;
 mod tanh;
 
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
 pub use elu::{ELU, ELUPass};
+pub use l1_loss::{L1Loss, L1LossPass};
 pub use leaky_relu::{LeakyReLU, LeakyReLUPass};
 pub use linear::{Linear, LinearPass};
 pub use log_sigmoid::{LogSigmoid, LogSigmoidPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
+pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 
 use crate::simd::Lanes;

@@ -7,6 +7,9 @@ use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 use std::slice;
 
+/// No instruction set has registers of more elements.
+pub const MOST_LANES: usize = 16;
+
 /// The registers that fill a slice of uninitialised memory, and the elements that are left over.
 pub type UninitRegisters<'a, T, S> = (&'a mut [MaybeUninit<<T as Lanes>::Register<S>>], &'a mut [MaybeUninit<T>]);
 

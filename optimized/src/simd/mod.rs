@@ -6,7 +6,7 @@
 
 mod lanes;
 
-pub use lanes::Lanes;
+pub use lanes::{Lanes, MOST_LANES};
 pub use pulp::{Simd, WithSimd as Kernel};
 
 use pulp::Arch;

@@ -7,6 +7,34 @@ use crate::tensors::{DType, Group};
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
+/// How a loss without weights runs through either crate.
+macro_rules! in_both {
+    ($loss:ident, $options:ident) => {
+        pub(super) fn reference<T: reference::Real>(
+            task: &crate::task::Task<'_, T>,
+        ) -> vocabulary::Result<crate::tensors::Named<T>> {
+            type Operand<T> = vocabulary::Tensor<T>;
+            let ready = |_: &mut reference::$loss, _: &Operand<T>, _: &Operand<T>| Ok::<_, vocabulary::Error>(());
+            crate::layers::shared::losses::run!(reference::$loss, vocabulary::$options, task, ready)
+        }
+
+        pub(super) fn optimized<T: optimized::Float>(
+            task: &crate::task::Task<'_, T>,
+            execution: &optimized::Execution,
+        ) -> std::result::Result<crate::tensors::Named<T>, crate::layers::Stop> {
+            type Operand<T> = vocabulary::Tensor<T>;
+            let ready = |loss: &mut optimized::$loss, input: &Operand<T>, target: &Operand<T>| {
+                loss.set_execution(execution.clone())?;
+                crate::layers::applicable(execution, &loss.choices(input.shape(), target.shape())?)
+            };
+            crate::layers::shared::losses::run!(optimized::$loss, vocabulary::$options, task, ready)
+        }
+
+        pub(super) use crate::layers::shared::losses::additional_numbers;
+    };
+}
+pub(crate) use in_both;
+
 /// The same calls for both crates, of a loss without weights.
 macro_rules! run {
     ($layer:ty, $options:ty, $task:expr, $prepare:expr) => {{

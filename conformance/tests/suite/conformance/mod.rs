@@ -17,6 +17,8 @@ macro_rules! for_each_layer_of_both {
             tanh "Tanh",
             leaky_relu "LeakyReLU",
             elu "ELU",
+            l1_loss "L1Loss",
+            softmax "Softmax",
         });
     };
 }

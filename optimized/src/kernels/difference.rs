@@ -1,0 +1,317 @@
+//! Functions of the difference of input and target, summed or not, and their gradients; input and target of one shape.
+//!
+//! The plain loop is `for i in 0..n { sum += (x[i] - t[i]).powi(2) }`, or of `(x[i] - t[i]).abs()`. We depart from it:
+//! 1. four accumulators, each of a register: a sum does not wait for the one before;
+//! 2. each block of [`BLOCK`] elements is summed in the elements' own type, in so many short sums that it rounds little; the
+//!    sums of the blocks, and of the tasks, are added in f64, in their order;
+//! 3. the gradients of input and target are written in one sweep; the factor 2g/n or g/n that they share is computed once in f64
+//!    and rounded once, unless it is too small or too large for that.
+
+use super::elementwise::{BLOCK, Split, TASK, Zip};
+use crate::counters::{self, Counter};
+use crate::memory::{Block, Output, Source};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+
+/// A loss of the difference d = x − t.
+pub trait Difference: Copy + Sync {
+    /// The kernel of this file, and that of [`super::strided`].
+    const COUNTERS: [Counter; 2];
+    /// What the derivative has beside its [`Difference::direction`].
+    const SCALE: f64;
+
+    /// The term of an element.
+    fn term<T: Lanes>(self, d: T) -> T;
+    /// The derivative of the term is `SCALE` times this.
+    fn direction<T: Lanes>(self, d: T) -> T;
+    /// The terms of a register, added to `sum`.
+    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S>;
+    /// The terms of a register.
+    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S>;
+    /// The directions of a register.
+    fn directions<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S>;
+}
+
+/// d².
+#[derive(Clone, Copy)]
+pub struct Squared;
+
+impl Difference for Squared {
+    const COUNTERS: [Counter; 2] = [Counter::MSELossOnePass, Counter::MSELossStrided];
+    const SCALE: f64 = 2.0;
+
+    #[inline(always)]
+    fn term<T: Lanes>(self, d: T) -> T {
+        d * d
+    }
+    #[inline(always)]
+    fn direction<T: Lanes>(self, d: T) -> T {
+        d
+    }
+    #[inline(always)]
+    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S> {
+        T::multiply_add(s, d, d, sum)
+    }
+    #[inline(always)]
+    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
+        T::times(s, d, d)
+    }
+    #[inline(always)]
+    fn directions<T: Lanes, S: Simd>(self, _: S, d: T::Register<S>) -> T::Register<S> {
+        d
+    }
+}
+
+/// |d|, whose derivative is the sign of d: 0 at 0 and, as in PyTorch, at NaN.
+#[derive(Clone, Copy)]
+pub struct Absolute;
+
+impl Difference for Absolute {
+    const COUNTERS: [Counter; 2] = [Counter::L1LossOnePass, Counter::L1LossStrided];
+    const SCALE: f64 = 1.0;
+
+    #[inline(always)]
+    fn term<T: Lanes>(self, d: T) -> T {
+        d.magnitude()
+    }
+    #[inline(always)]
+    fn direction<T: Lanes>(self, d: T) -> T {
+        let negative = if d < T::ZERO { -T::ONE } else { T::ZERO };
+        if d > T::ZERO { T::ONE } else { negative }
+    }
+    #[inline(always)]
+    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S> {
+        T::plus(s, sum, T::absolute(s, d))
+    }
+    #[inline(always)]
+    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
+        T::absolute(s, d)
+    }
+    #[inline(always)]
+    fn directions<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
+        let (zero, one) = (T::splat(s, T::ZERO), T::splat(s, T::ONE));
+        let negative = T::where_less(s, (d, zero), T::negated(s, one), zero);
+        T::where_less(s, (zero, d), one, negative)
+    }
+}
+
+/// The term of each pair of elements.
+#[derive(Clone, Copy)]
+pub struct Terms<D>(pub D);
+
+impl<T: Lanes, D: Difference> Zip<T> for Terms<D> {
+    const COUNTER: Counter = D::COUNTERS[0];
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: T::Register<S>, t: T::Register<S>) -> T::Register<S> {
+        self.0.terms::<T, S>(s, T::minus(s, x, t))
+    }
+}
+
+/// The sum of the terms.
+pub fn sum<T: Lanes, D: Difference>(of: D, (isa, threads): (Isa, Threads), x: &[T], t: &[T]) -> f64 {
+    let run = |x: &[T], t: &[T]| simd::run(isa, Sum { of, x, t });
+    if x.len() <= TASK {
+        return run(x, t);
+    }
+    let mut sums = vec![0.0; x.len().div_ceil(TASK)];
+    threads::for_each(threads, sums.iter_mut().zip(x.chunks(TASK).zip(t.chunks(TASK))), |(sum, (x, t))| {
+        *sum = run(x, t);
+    });
+    sums.iter().sum() // 2
+}
+
+struct Sum<'a, T, D> {
+    of: D,
+    x: &'a [T],
+    t: &'a [T],
+}
+
+impl<T: Lanes, D: Difference> Kernel for Sum<'_, T, D> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> f64 {
+        counters::record(D::COUNTERS[0], Isa::of::<S>());
+        let mut sum = 0.0;
+        for (x, t) in self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK)) {
+            sum += sum_block(self.of, s, x, t).widen();
+        }
+        sum
+    }
+}
+
+#[inline(always)]
+fn sum_block<T: Lanes, S: Simd, D: Difference>(of: D, s: S, x: &[T], t: &[T]) -> T {
+    let ((x, x_tail), (t, t_tail)) = (T::registers::<S>(x), T::registers::<S>(t));
+    let ((x_fours, x_rest), (t_fours, t_rest)) = (x.as_chunks::<4>(), t.as_chunks::<4>());
+    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    for (x, t) in x_fours.iter().zip(t_fours) {
+        for i in 0..4 {
+            let difference = T::minus(s, x[i], t[i]);
+            sums[i] = of.add::<T, S>(s, difference, sums[i]);
+        }
+    }
+    for (x, t) in x_rest.iter().zip(t_rest) {
+        let difference = T::minus(s, *x, *t);
+        sums[0] = of.add::<T, S>(s, difference, sums[0]);
+    }
+    if !x_tail.is_empty() {
+        let difference = T::minus(s, T::load_partial(s, x_tail), T::load_partial(s, t_tail));
+        sums[1] = of.add::<T, S>(s, difference, sums[1]);
+    }
+    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+/// What the direction is multiplied by.
+#[derive(Clone, Copy)]
+pub enum Slope<'a, T> {
+    /// `SCALE`·g, g of each element.
+    Each(&'a [T]),
+    /// `SCALE`·g/n of all, rounded once.
+    All(T),
+    /// `SCALE`/n and g of all, where their product would be subnormal or overflow.
+    Apart { c: T, g: T },
+}
+
+impl<'a, T: Lanes> Slope<'a, T> {
+    /// Of a loss with one output: g is its gradient, and `n` what its sum is divided by.
+    pub fn of_all<D: Difference>(_: D, g: T, n: f64) -> Self {
+        let factor = T::narrow(D::SCALE * g.widen() / n);
+        let safe = factor.magnitude() >= T::SMALLEST_NORMAL && factor.magnitude() <= T::MAX;
+        if safe || g == T::ZERO { Self::All(factor) } else { Self::Apart { c: T::narrow(D::SCALE / n), g } } // 3
+    }
+
+    /// The part for elements from `start` on.
+    #[inline(always)]
+    pub fn part(self, start: usize, len: usize) -> Self {
+        match self {
+            Self::Each(g) => Self::Each(&g[start..start + len]),
+            other => other,
+        }
+    }
+}
+
+/// The gradients of input and target.
+pub fn gradients<T: Lanes, D: Difference>(
+    of: D,
+    (isa, threads): (Isa, Threads),
+    (x, t): (&[T], &[T]),
+    slope: Slope<'_, T>,
+    [mut dx, mut dt]: [Output<'_, T>; 2],
+) {
+    let operands = x.chunks(TASK).zip(t.chunks(TASK)).enumerate();
+    threads::for_each(threads, dx.blocks(TASK).zip(dt.blocks(TASK)).zip(operands), |((dx, dt), (task, (x, t)))| {
+        simd::run(isa, Gradients { of, x, t, slope: slope.part(task * TASK, x.len()), dx, dt });
+    });
+}
+
+struct Gradients<'a, T, D> {
+    of: D,
+    x: &'a [T],
+    t: &'a [T],
+    slope: Slope<'a, T>,
+    dx: Block<'a, T>,
+    dt: Block<'a, T>,
+}
+
+impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(D::COUNTERS[0], Isa::of::<S>());
+        let of = self.of;
+        let outputs = self.dx.split(BLOCK).zip(self.dt.split(BLOCK));
+        for (i, ((dx, dt), (x, t))) in outputs.zip(self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK))).enumerate() {
+            let (x, t) = (Split::new(x), Split::new(t));
+            let dx: &[T] = match self.slope.part(i * BLOCK, dx.len()) {
+                Slope::Each(g) => {
+                    let (c, g) = (T::splat(s, T::narrow(D::SCALE)), Split::new(g));
+                    dx.fill(s, Gradient { of, x, t, c, g })
+                }
+                Slope::All(factor) => {
+                    let (c, g) = (T::splat(s, factor), Equal(T::splat(s, T::ONE)));
+                    dx.fill(s, Gradient { of, x, t, c, g })
+                }
+                Slope::Apart { c, g } => {
+                    let (c, g) = (T::splat(s, c), Equal(T::splat(s, g)));
+                    dx.fill(s, Gradient { of, x, t, c, g })
+                }
+            };
+            dt.fill(s, Negated(Split::new(dx)));
+        }
+    }
+}
+
+/// `c·direction(x − t)·g`.
+struct Gradient<D, X, C, G> {
+    of: D,
+    x: X,
+    t: X,
+    c: C,
+    g: G,
+}
+
+impl<D: Difference, X, C: Copy, G> Gradient<D, X, C, G> {
+    #[inline(always)]
+    fn gradient<T: Lanes<Register<S> = C>, S: Simd>(&self, s: S, x: C, t: C, g: C) -> C {
+        T::times(s, T::times(s, self.c, self.of.directions::<T, S>(s, T::minus(s, x, t))), g)
+    }
+}
+
+impl<T: Lanes, S: Simd, D: Difference, X: Source<T, S>, G: Source<T, S>> Source<T, S>
+    for Gradient<D, X, T::Register<S>, G>
+{
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let (x, t, g) = (self.x.four(s, i), self.t.four(s, i), self.g.four(s, i));
+        let of = |k: usize| self.gradient::<T, S>(s, x[k], t[k], g[k]);
+        [of(0), of(1), of(2), of(3)]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        self.gradient::<T, S>(s, self.x.register(s, i), self.t.register(s, i), self.g.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        self.gradient::<T, S>(s, self.x.rest(s), self.t.rest(s), self.g.rest(s))
+    }
+}
+
+/// The same register everywhere.
+struct Equal<R>(R);
+
+impl<T: Lanes, S: Simd> Source<T, S> for Equal<T::Register<S>> {
+    #[inline(always)]
+    fn four(&self, _: S, _: usize) -> [T::Register<S>; 4] {
+        [self.0; 4]
+    }
+    #[inline(always)]
+    fn register(&self, _: S, _: usize) -> T::Register<S> {
+        self.0
+    }
+    #[inline(always)]
+    fn rest(&self, _: S) -> T::Register<S> {
+        self.0
+    }
+}
+
+/// −x.
+struct Negated<X>(X);
+
+impl<T: Lanes, S: Simd, X: Source<T, S>> Source<T, S> for Negated<X> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let x = self.0.four(s, i);
+        [T::negated(s, x[0]), T::negated(s, x[1]), T::negated(s, x[2]), T::negated(s, x[3])]
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        T::negated(s, self.0.register(s, i))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        T::negated(s, self.0.rest(s))
+    }
+}

@@ -1,0 +1,307 @@
+//! Exponentials of lines that sum to 1, and their gradients.
+//!
+//! The plain loops are, for each line x, `m = max x`, `y[i] = exp(x[i] − m)`, `sum += y[i]`, `y[i] /= sum`; and backward
+//! `dot += g[i]·y[i]`, `dx[i] = y[i]·(g[i] − dot)`. We depart from them:
+//! 1. *lines*, where a line's elements are neighbours: registers of one line, four sums at a time; a line goes through all of its
+//!    loops before the next one starts, so that all but the first find it in cache;
+//! 2. *columns*, where they are not: as many lines side by side as make some registers, each with its own maximum and sum in a
+//!    lane, so that memory is read in the order in which it lies;
+//! 3. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
+//! 4. threads take lines, or strips of columns, that the shape alone decides on.
+
+use super::elementwise::FUNCTION_TASK;
+use super::tiles::{Tile, tiles};
+use crate::counters::{self, Counter};
+use crate::math::{Exp, registers};
+use crate::memory::{Block, Output};
+use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
+use crate::threads::{self, Threads};
+
+/// How lines lie in memory: `outer` times, `length` rows of `inner` neighbouring elements, one of each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lines {
+    pub outer: usize,
+    pub length: usize,
+    pub inner: usize,
+}
+
+impl Lines {
+    /// The lines along `axis` of a tensor; the one element of a tensor without dimensions is a line of its own.
+    pub fn along(axis: Option<usize>, shape: &[usize]) -> Self {
+        let Some(axis) = axis else { return Self { outer: 1, length: 1, inner: 1 } };
+        let product = |sizes: &[usize]| sizes.iter().product();
+        Self { outer: product(&shape[..axis]), length: shape[axis], inner: product(&shape[axis + 1..]) }
+    }
+
+    /// Whether there are no elements.
+    pub fn are_empty(&self) -> bool {
+        self.outer == 0 || self.length == 0 || self.inner == 0
+    }
+
+    /// Lines of a task, where their elements are neighbours.
+    fn lines_a_task(&self) -> usize {
+        (FUNCTION_TASK / self.length.max(1)).max(1)
+    }
+
+    /// Columns of a task.
+    fn columns_a_task(&self) -> usize {
+        (FUNCTION_TASK / self.length.max(1)).max(STRIP).next_multiple_of(STRIP)
+    }
+}
+
+/// Columns that go through their loops together: their maxima and sums stay in the first-level cache, beside a row of them.
+pub const STRIP: usize = 64;
+
+/// y of each line whose elements are neighbours.
+pub fn forward_lines<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], mut y: Output<'_, T>) {
+    let size = lines.length * lines.lines_a_task();
+    threads::for_each(threads, y.blocks(size).zip(x.chunks(size)), |(y, x)| {
+        simd::run(isa, ForwardLines { length: lines.length, x, y });
+    });
+}
+
+struct ForwardLines<'a, T> {
+    length: usize,
+    x: &'a [T],
+    y: Block<'a, T>,
+}
+
+impl<T: Exp> Kernel for ForwardLines<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxLines, Isa::of::<S>());
+        for (x, y) in self.x.chunks(self.length).zip(self.y.split(self.length)) {
+            let y = y.open();
+            let sum = exponentials::<T, S>(s, x, largest::<T, S>(s, x), y);
+            divide::<T, S>(s, y, sum);
+        }
+    }
+}
+
+/// The largest of some elements; −∞ of none, and of NaN.
+#[inline(always)]
+pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
+    let (registers, tail) = T::registers::<S>(x);
+    let (fours, rest) = registers.as_chunks::<4>();
+    let mut most = [T::splat(s, -T::INFINITY); 4];
+    for x in fours {
+        for i in 0..4 {
+            most[i] = T::where_less(s, (most[i], x[i]), x[i], most[i]);
+        }
+    }
+    for x in rest {
+        most[0] = T::where_less(s, (most[0], *x), *x, most[0]);
+    }
+    let mut lanes = [-T::INFINITY; 4 * MOST_LANES];
+    let (slots, _) = T::registers_mut::<S>(&mut lanes[..4 * T::lanes::<S>()]);
+    slots.copy_from_slice(&most);
+    let mut largest = -T::INFINITY;
+    for x in lanes.iter().chain(tail) {
+        if largest < *x {
+            largest = *x;
+        }
+    }
+    largest
+}
+
+/// y = e^(x − m), and its sum.
+#[inline(always)]
+pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
+    let m = T::splat(s, m);
+    let ((x, x_tail), (y, y_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
+    let ((x_fours, x_rest), (y_fours, y_rest)) = (x.as_chunks::<4>(), y.as_chunks_mut::<4>());
+    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    for (x, y) in x_fours.iter().zip(y_fours) {
+        for i in 0..4 {
+            y[i] = registers::exp::<T, S>(s, T::minus(s, x[i], m));
+            sums[i] = T::plus(s, sums[i], y[i]);
+        }
+    }
+    for (x, y) in x_rest.iter().zip(y_rest) {
+        *y = registers::exp::<T, S>(s, T::minus(s, *x, m));
+        sums[0] = T::plus(s, sums[0], *y);
+    }
+    if !x_tail.is_empty() {
+        T::store_partial(s, y_tail, registers::exp::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m)));
+        sums[1] = T::plus(s, sums[1], T::load_partial(s, y_tail));
+    }
+    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+#[inline(always)]
+fn divide<T: Lanes, S: Simd>(s: S, y: &mut [T], sum: T) {
+    let sum = T::splat(s, sum);
+    let (y, tail) = T::registers_mut::<S>(y);
+    for y in y {
+        *y = T::over(s, *y, sum);
+    }
+    if !tail.is_empty() {
+        let y = T::over(s, T::load_partial(s, tail), sum);
+        T::store_partial(s, tail, y);
+    }
+}
+
+/// dx of each line whose elements are neighbours.
+pub fn backward_lines<T: Lanes>(
+    (isa, threads): (Isa, Threads),
+    lines: Lines,
+    (y, g): (&[T], &[T]),
+    mut dx: Output<'_, T>,
+) {
+    let size = lines.length * lines.lines_a_task();
+    threads::for_each(threads, dx.blocks(size).zip(y.chunks(size).zip(g.chunks(size))), |(dx, (y, g))| {
+        simd::run(isa, BackwardLines { length: lines.length, y, g, dx });
+    });
+}
+
+struct BackwardLines<'a, T> {
+    length: usize,
+    y: &'a [T],
+    g: &'a [T],
+    dx: Block<'a, T>,
+}
+
+impl<T: Lanes> Kernel for BackwardLines<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxLines, Isa::of::<S>());
+        let operands = self.y.chunks(self.length).zip(self.g.chunks(self.length));
+        for ((y, g), dx) in operands.zip(self.dx.split(self.length)) {
+            let dot = T::splat(s, dot::<T, S>(s, y, g));
+            let dx = dx.open();
+            let (dx, dx_tail) = T::registers_mut::<S>(dx);
+            let ((y, y_tail), (g, g_tail)) = (T::registers::<S>(y), T::registers::<S>(g));
+            for (dx, (y, g)) in dx.iter_mut().zip(y.iter().zip(g)) {
+                *dx = T::times(s, *y, T::minus(s, *g, dot));
+            }
+            if !dx_tail.is_empty() {
+                let difference = T::minus(s, T::load_partial(s, g_tail), dot);
+                T::store_partial(s, dx_tail, T::times(s, T::load_partial(s, y_tail), difference));
+            }
+        }
+    }
+}
+
+/// Σ a·b.
+#[inline(always)]
+fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
+    let ((a, a_tail), (b, b_tail)) = (T::registers::<S>(a), T::registers::<S>(b));
+    let ((a_fours, a_rest), (b_fours, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        for i in 0..4 {
+            sums[i] = T::multiply_add(s, a[i], b[i], sums[i]);
+        }
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sums[0] = T::multiply_add(s, *a, *b, sums[0]);
+    }
+    if !a_tail.is_empty() {
+        sums[1] = T::multiply_add(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail), sums[1]);
+    }
+    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+/// y of each line, of lines side by side.
+pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], y: &mut [T]) {
+    let tiles = tiles(y, lines.inner, (lines.length, lines.columns_a_task())); // 4
+    threads::for_each(threads, tiles.into_iter(), |y| simd::run(isa, ForwardColumns { lines, x, y }));
+}
+
+struct ForwardColumns<'a, T> {
+    lines: Lines,
+    x: &'a [T],
+    y: Tile<'a, T>,
+}
+
+impl<T: Exp> Kernel for ForwardColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
+        let Self { lines, x, y: Tile { row: first, column, mut rows } } = self;
+        let width = rows.first().map_or(0, |row| row.len());
+        for from in (0..width).step_by(STRIP) {
+            let columns = from..width.min(from + STRIP);
+            let part = |row: usize| &x[(first + row) * lines.inner + column..][columns.clone()];
+            let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
+            let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
+            for row in 0..lines.length {
+                for (most, x) in most.iter_mut().zip(part(row)) {
+                    *most = if *most < *x { *x } else { *most };
+                }
+            }
+            for (row, y) in rows.iter_mut().enumerate() {
+                let (x, y) = (part(row), &mut y[columns.clone()]);
+                for (y, (x, m)) in y.iter_mut().zip(x.iter().zip(&*most)) {
+                    *y = *x - *m;
+                }
+                exp_in_place::<T, S>(s, y);
+                sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum += *y);
+            }
+            for y in &mut rows {
+                y[columns.clone()].iter_mut().zip(&*sums).for_each(|(y, sum)| *y = *y / *sum);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
+    let (x, tail) = T::registers_mut::<S>(x);
+    for x in x {
+        *x = registers::exp::<T, S>(s, *x);
+    }
+    if !tail.is_empty() {
+        let y = registers::exp::<T, S>(s, T::load_partial(s, tail));
+        T::store_partial(s, tail, y);
+    }
+}
+
+/// dx of each line, of lines side by side.
+pub fn backward_columns<T: Lanes>((isa, threads): (Isa, Threads), lines: Lines, (y, g): (&[T], &[T]), dx: &mut [T]) {
+    let tiles = tiles(dx, lines.inner, (lines.length, lines.columns_a_task())); // 4
+    threads::for_each(threads, tiles.into_iter(), |dx| simd::run(isa, BackwardColumns { lines, y, g, dx }));
+}
+
+struct BackwardColumns<'a, T> {
+    lines: Lines,
+    y: &'a [T],
+    g: &'a [T],
+    dx: Tile<'a, T>,
+}
+
+impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
+        let Self { lines, y, g, dx: Tile { row: first, column, mut rows } } = self;
+        let width = rows.first().map_or(0, |row| row.len());
+        for from in (0..width).step_by(STRIP) {
+            let columns = from..width.min(from + STRIP);
+            let places = |row: usize| {
+                let start = (first + row) * lines.inner + column;
+                start + columns.start..start + columns.end
+            };
+            let mut dots = [T::ZERO; STRIP]; // 2
+            let dots = &mut dots[..columns.len()];
+            for row in 0..lines.length {
+                let (y, g) = (&y[places(row)], &g[places(row)]);
+                dots.iter_mut().zip(y.iter().zip(g)).for_each(|(dot, (y, g))| *dot += *g * *y);
+            }
+            for (row, dx) in rows.iter_mut().enumerate() {
+                let (y, g) = (&y[places(row)], &g[places(row)]);
+                let operands = y.iter().zip(g).zip(&*dots);
+                let dx = &mut dx[columns.clone()];
+                dx.iter_mut().zip(operands).for_each(|(dx, ((y, g), dot))| *dx = *y * (*g - *dot));
+            }
+        }
+    }
+}

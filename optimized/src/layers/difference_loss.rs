@@ -1,0 +1,289 @@
+//! What losses of the difference of input and target have in common, so that their files hold formulas alone.
+
+use super::{overwrite, zeros};
+use crate::kernels::difference::{self, Difference, Slope, Terms};
+use crate::kernels::elementwise;
+use crate::kernels::strided::{self, Broadcast};
+use crate::memory::{Output, count, fresh};
+use crate::{Choice, Execution, Float, Isa, Threads};
+use vocabulary::{Error, Reduction, Result, Tensor};
+
+/// The algorithms, in the order of preference.
+const ORDER: [&str; 2] = ["one_pass", "strided"];
+
+/// A loss, as its calls see it.
+pub(super) struct Loss<'a, D> {
+    pub layer: &'static str,
+    pub of: D,
+    pub reduction: Reduction,
+    pub execution: &'a Execution,
+}
+
+/// The shapes of a call, and how it is run.
+struct Problem {
+    /// The broadcast shape.
+    shape: Vec<usize>,
+    /// Its number of elements.
+    len: usize,
+    /// Where the strided algorithm is in force.
+    broadcast: Option<Broadcast>,
+    kernel: (Isa, Threads),
+}
+
+impl<D: Difference> Loss<'_, D> {
+    pub fn choices(&self, input: &[usize], target: &[usize]) -> Result<Vec<Choice>> {
+        broadcast(self.layer, input, target)?;
+        Ok(ORDER.map(|name| Choice { name, refusal: refusal(name, input, target) }).into())
+    }
+
+    pub fn output_shape(&self, input: &[usize], target: &[usize]) -> Result<Vec<usize>> {
+        let shape = broadcast(self.layer, input, target)?;
+        Ok(if self.reduction == Reduction::None { shape } else { Vec::new() })
+    }
+
+    fn problem(&self, input: &[usize], target: &[usize]) -> Result<Problem> {
+        let shape = broadcast(self.layer, input, target)?;
+        let len = count(&shape).ok_or_else(|| Error::too_large(self.layer, "target", &shape))?;
+        let algorithm = self.execution.choose(self.layer, &ORDER, |name| refusal(name, input, target))?;
+        let broadcast = (algorithm == "strided" && len > 0).then(|| Broadcast::new(&shape, [input, target]));
+        Ok(Problem { shape, len, broadcast, kernel: self.execution.kernel() })
+    }
+
+    pub fn forward<T: Float>(&self, input: &Tensor<T>, target: &Tensor<T>) -> Result<Tensor<T>> {
+        let problem = self.problem(input.shape(), target.shape())?;
+        if self.reduction == Reduction::None {
+            let mut output = fresh(self.layer, &problem.shape)?;
+            self.terms(&problem, input, target, Output::Fresh(&mut output));
+            return output.tensor(&problem.shape);
+        }
+        Ok(Tensor::scalar(self.joined(&problem, input, target)))
+    }
+
+    pub fn forward_into<T: Float>(&self, input: &Tensor<T>, target: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
+        let problem = self.problem(input.shape(), target.shape())?;
+        if self.reduction == Reduction::None {
+            let output = overwrite(self.layer, output, &problem.shape)?;
+            self.terms(&problem, input, target, Output::Given(output));
+        } else {
+            overwrite(self.layer, output, &[])?[0] = self.joined(&problem, input, target);
+        }
+        Ok(())
+    }
+
+    /// Writes each term.
+    fn terms<T: Float>(&self, problem: &Problem, input: &Tensor<T>, target: &Tensor<T>, output: Output<'_, T>) {
+        let operands = (input.as_slice(), target.as_slice());
+        match &problem.broadcast {
+            Some(broadcast) => strided::terms(self.of, problem.kernel, broadcast, operands, output),
+            None => elementwise::zip(Terms(self.of), problem.kernel, operands, output),
+        }
+    }
+
+    /// The sum of the terms, or their mean.
+    fn joined<T: Float>(&self, problem: &Problem, input: &Tensor<T>, target: &Tensor<T>) -> T {
+        let (x, t) = (input.as_slice(), target.as_slice());
+        let sum = match &problem.broadcast {
+            Some(broadcast) => strided::sum(self.of, problem.kernel, broadcast, (x, t)),
+            None if problem.len == 0 => 0.0,
+            None => difference::sum(self.of, problem.kernel, x, t),
+        };
+        T::narrow(sum / self.divisor(problem.len))
+    }
+
+    /// What the sum of the terms is divided by.
+    fn divisor(&self, len: usize) -> f64 {
+        if self.reduction == Reduction::Mean { len as f64 } else { 1.0 }
+    }
+
+    /// The gradients of input and target; `output` is the shape of the output of the pass.
+    pub fn backward<T: Float>(
+        &self,
+        (input, target): (&Tensor<T>, &Tensor<T>),
+        output: &[usize],
+        grad_output: &Tensor<T>,
+    ) -> Result<[Tensor<T>; 2]> {
+        let operands = (input.as_slice(), target.as_slice());
+        let (input, target) = (input.shape(), target.shape());
+        let problem = self.problem(input, target)?;
+        let each = self.reduction == Reduction::None;
+        let due: &[usize] = if each { &problem.shape } else { &[] };
+        if output != due {
+            return Err(Error::shape(self.layer, "pass", output, "a pass of a loss of this reduction"));
+        }
+        let slope = match grad_output.as_slice() {
+            g if each => Slope::Each(g),
+            g => Slope::of_all(self.of, g[0], self.divisor(problem.len)),
+        };
+        if problem.len > 0 && problem.broadcast.is_none() {
+            let (mut dx, mut dt) = (fresh(self.layer, input)?, fresh(self.layer, target)?);
+            let outputs = [Output::Fresh(&mut dx), Output::Fresh(&mut dt)];
+            difference::gradients(self.of, problem.kernel, operands, slope, outputs);
+            return Ok([dx.tensor(input)?, dt.tensor(target)?]);
+        }
+        let mut dx = zeros(self.layer, "grad_input", input)?;
+        let mut dt = zeros(self.layer, "grad_target", target)?;
+        if let Some(broadcast) = &problem.broadcast {
+            let outputs = [dx.as_mut_slice(), dt.as_mut_slice()];
+            strided::gradients(self.of, problem.kernel, broadcast, operands, slope, outputs);
+        }
+        Ok([dx, dt])
+    }
+}
+
+fn refusal(algorithm: &str, input: &[usize], target: &[usize]) -> Option<String> {
+    (algorithm == "one_pass" && input != target)
+        .then(|| format!("one_pass takes operands of one shape, and these have {input:?} and {target:?}"))
+}
+
+/// The shape to which both are broadcast: the longer one, in which each size 1 gives way to the other operand's.
+fn broadcast(layer: &str, input: &[usize], target: &[usize]) -> Result<Vec<usize>> {
+    let (longer, shorter) = if input.len() >= target.len() { (input, target) } else { (target, input) };
+    let mut shape = longer.to_vec();
+    for (size, &other) in shape.iter_mut().rev().zip(shorter.iter().rev()) {
+        if *size == 1 {
+            *size = other;
+        } else if other != 1 && other != *size {
+            let expected = format!("a shape that broadcasts against the input's, {input:?}");
+            return Err(Error::shape(layer, "target", target, expected));
+        }
+    }
+    Ok(shape)
+}
+
+/// Defines a loss whose terms are those of `difference`, a [`Difference`].
+macro_rules! difference_loss {
+    (
+        $(#[$doc:meta])*
+        pub struct $loss:ident, $pass:ident, $options:ident, $gradients:ident;
+        difference = $difference:expr;
+    ) => {
+        use crate::{Choice, Execution, Float};
+        use vocabulary::{$gradients, $options, Result, Tensor};
+
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $loss {
+            options: $options,
+            execution: Execution,
+        }
+
+        /// What a training step's forward gives and keeps.
+        #[derive(Debug, Clone)]
+        pub struct $pass<T> {
+            /// [], or the broadcast shape for `Reduction::None`.
+            pub output: Tensor<T>,
+            input: Tensor<T>,
+            target: Tensor<T>,
+        }
+
+        impl $loss {
+            /// A loss with the given options.
+            ///
+            /// # Errors
+            /// None: the `Result` is there as every layer's constructor has it.
+            pub fn new(options: $options) -> Result<Self> {
+                Ok(Self { options, execution: Execution::default() })
+            }
+
+            /// The options that the loss was built with.
+            pub fn options(&self) -> &$options {
+                &self.options
+            }
+
+            /// How the loss is run.
+            pub fn execution(&self) -> &Execution {
+                &self.execution
+            }
+
+            /// Sets how the loss is run.
+            ///
+            /// # Errors
+            /// Where the machine lacks the instruction set, or the loss has no such algorithm.
+            pub fn set_execution(&mut self, execution: Execution) -> Result<()> {
+                execution.check(stringify!($loss))?;
+                self.execution = execution;
+                Ok(())
+            }
+
+            fn calls(&self) -> super::difference_loss::Loss<'_, impl crate::kernels::difference::Difference> {
+                super::difference_loss::Loss {
+                    layer: stringify!($loss),
+                    of: $difference,
+                    reduction: self.options.effective_reduction(),
+                    execution: &self.execution,
+                }
+            }
+
+            /// The algorithms for operands of these shapes, in the order of preference, and why some of them refuse. A forced
+            /// algorithm makes no difference here.
+            ///
+            /// `one_pass` takes operands of one shape; `strided` takes any.
+            ///
+            /// # Errors
+            /// Where input and target cannot be broadcast against each other.
+            pub fn choices(&self, input_shape: &[usize], target_shape: &[usize]) -> Result<Vec<Choice>> {
+                self.calls().choices(input_shape, target_shape)
+            }
+
+            /// The output's shape: [], or the broadcast shape for `Reduction::None`.
+            ///
+            /// # Errors
+            /// Where input and target cannot be broadcast against each other.
+            pub fn output_shape(&self, input_shape: &[usize], target_shape: &[usize]) -> Result<Vec<usize>> {
+                self.calls().output_shape(input_shape, target_shape)
+            }
+
+            /// The loss.
+            ///
+            /// # Errors
+            /// Where input and target cannot be broadcast against each other, the output cannot be stored, or the forced
+            /// algorithm refuses.
+            pub fn forward<T: Float>(&self, input: &Tensor<T>, target: &Tensor<T>) -> Result<Tensor<T>> {
+                self.calls().forward(input, target)
+            }
+
+            /// `forward`, written into `output`, whose elements are overwritten.
+            ///
+            /// # Errors
+            /// As `forward`, and where `output` does not have the output's shape.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($loss), ", ", stringify!($options), ", Tensor};")]
+            #[doc = concat!("let loss = ", stringify!($loss), "::new(", stringify!($options), "::new())?;")]
+            /// let mut output = Tensor::scalar(f32::NAN);
+            /// loss.forward_into(&Tensor::full(&[2, 2], 2.0)?, &Tensor::scalar(1.0), &mut output)?;
+            /// assert_eq!(output.as_slice(), [1.0]);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn forward_into<T: Float>(
+                &self,
+                input: &Tensor<T>,
+                target: &Tensor<T>,
+                output: &mut Tensor<T>,
+            ) -> Result<()> {
+                self.calls().forward_into(input, target, output)
+            }
+
+            /// The loss, and what backward needs.
+            ///
+            /// # Errors
+            /// As `forward`.
+            pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>, target: &Tensor<T>) -> Result<$pass<T>> {
+                Ok($pass { output: self.forward(input, target)?, input: input.clone(), target: target.clone() })
+            }
+
+            /// The gradients of input and target.
+            ///
+            /// # Errors
+            /// Where `grad_output` does not have the output's shape, the pass was made under another reduction, or the forced
+            /// algorithm refuses.
+            pub fn backward<T: Float>(&self, pass: &$pass<T>, grad_output: &Tensor<T>) -> Result<$gradients<T>> {
+                super::require_output_shape(stringify!($loss), grad_output, pass.output.shape())?;
+                let operands = (&pass.input, &pass.target);
+                let [input, target] = self.calls().backward(operands, pass.output.shape(), grad_output)?;
+                Ok($gradients { input, target })
+            }
+        }
+    };
+}
+pub(super) use difference_loss;
