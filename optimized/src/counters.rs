@@ -37,6 +37,8 @@ pub(crate) enum Counter {
     L1LossStrided,
     MSELossOnePass,
     MSELossStrided,
+    BCELoss,
+    BCEWithLogitsLoss,
     Exp,
     ExpM1,
     Ln,
@@ -44,7 +46,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -62,6 +64,8 @@ const NAMES: [&str; 21] = [
     "L1Loss/strided",
     "MSELoss/one_pass",
     "MSELoss/strided",
+    "BCELoss/one_pass",
+    "BCEWithLogitsLoss/one_pass",
     "math/exp",
     "math/exp_m1",
     "math/ln",

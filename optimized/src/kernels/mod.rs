@@ -5,6 +5,7 @@ pub mod columns;
 pub mod difference;
 pub mod dot;
 pub mod elementwise;
+pub mod entropy;
 pub mod gemm;
 pub mod norm;
 pub mod packed;

@@ -104,6 +104,21 @@ impl Broadcast {
     }
 }
 
+impl Broadcast {
+    /// Copies what the second operand has for the elements of `range`.
+    #[inline(always)]
+    pub fn copy_second<T: Copy>(&self, second: &[T], range: Range<usize>, copies: &mut [T]) {
+        let (first, step) = (range.start, self.run.steps[1]);
+        self.for_each_run(range, usize::MAX, |range, [_, start]| {
+            let copies = &mut copies[range.start - first..range.end - first];
+            match step {
+                0 => copies.fill(second[start]),
+                _ => copies.copy_from_slice(&second[start..start + copies.len()]),
+            }
+        });
+    }
+}
+
 /// How far a contiguous operand advances along each dimension of the broadcast shape.
 fn steps(rank: usize, operand: &[usize]) -> Vec<usize> {
     let mut steps = vec![0; rank];

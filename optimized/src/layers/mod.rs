@@ -1,9 +1,12 @@
 //! The layers: each checks its arguments, describes its problem, chooses a kernel and runs it.
 
 mod batch_norm2d;
+mod bce_loss;
+mod bce_with_logits_loss;
 mod difference_loss;
 mod elementwise;
 mod elu;
+mod entropy_loss;
 mod l1_loss;
 mod leaky_relu;
 mod linear;
@@ -15,6 +18,8 @@ mod softmax;
 mod tanh;
 
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use bce_loss::{BCELoss, BCELossPass};
+pub use bce_with_logits_loss::{BCEWithLogitsLoss, BCEWithLogitsLossPass};
 pub use elu::{ELU, ELUPass};
 pub use l1_loss::{L1Loss, L1LossPass};
 pub use leaky_relu::{LeakyReLU, LeakyReLUPass};

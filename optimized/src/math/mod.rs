@@ -20,7 +20,7 @@ pub(crate) mod registers {
 
     pub use super::exp::exp_of_any as exp;
     pub use super::exp_m1::exp_m1_of_any as exp_m1;
-    pub use super::ln::ln_1p_of_any as ln_1p;
+    pub use super::ln::{ln_1p_of_any as ln_1p, ln_of_any as ln};
 }
 
 use crate::kernels::elementwise::{self, Map};

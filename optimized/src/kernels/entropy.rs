@@ -1,0 +1,404 @@
+//! Binary cross-entropies: a term for each element of input and target, under weights; summed or not; and their gradients.
+//!
+//! The plain loop is `for i in 0..n { sum += term(x[i], t[i]) * w[i] }`. We depart from it:
+//! 1. registers instead of elements; the ones that do not fill a register are one masked register more;
+//! 2. a weight that is broadcast is written out for one block of [`BLOCK`] elements at a time, which stays in cache;
+//! 3. each block is summed in the elements' own type, in so many short sums that it rounds little; the sums of the blocks, and
+//!    of the tasks, are added in f64, in their order;
+//! 4. both gradients are written in one sweep.
+
+use super::elementwise::{BLOCK, FUNCTION_TASK};
+use super::strided::Broadcast;
+use crate::counters::{self, Counter};
+use crate::math::{Ln, registers};
+use crate::memory::{Block, Output};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+use std::ops::Range;
+
+/// Numbers of some elements.
+#[derive(Clone, Copy)]
+pub enum Operand<'a, T> {
+    /// One each.
+    Each(&'a [T]),
+    /// The same for all.
+    All(T),
+}
+
+impl<T: Lanes> Operand<'_, T> {
+    #[inline(always)]
+    fn register<S: Simd>(self, s: S, i: usize) -> T::Register<S> {
+        match self {
+            Self::Each(elements) => T::registers::<S>(elements).0[i],
+            Self::All(number) => T::splat(s, number),
+        }
+    }
+
+    #[inline(always)]
+    fn rest<S: Simd>(self, s: S) -> T::Register<S> {
+        match self {
+            Self::Each(elements) => T::load_partial(s, T::registers::<S>(elements).1),
+            Self::All(number) => T::splat(s, number),
+        }
+    }
+
+    #[inline(always)]
+    fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Self::Each(elements) => Self::Each(&elements[range]),
+            all => all,
+        }
+    }
+}
+
+/// A weight of elements, which may be broadcast to them.
+pub enum Weight<'a, T> {
+    /// One for each, or the same for all.
+    Plain(Operand<'a, T>),
+    /// The second operand of the broadcast.
+    Repeated(&'a [T], Broadcast),
+}
+
+impl<'a, T: Lanes> Weight<'a, T> {
+    /// Of `weight`, whose shape broadcasts to that of `len` elements, `shape`.
+    pub fn new(weight: &'a [T], weight_shape: &[usize], shape: &[usize]) -> Self {
+        match weight {
+            [one] => Self::Plain(Operand::All(*one)),
+            each if each.len() == shape.iter().product() => Self::Plain(Operand::Each(each)),
+            repeated => Self::Repeated(repeated, Broadcast::new(shape, [shape, weight_shape])),
+        }
+    }
+
+    /// The weights of some elements, written to the buffer where they are repeated.
+    #[inline(always)]
+    fn part<'b>(&self, range: Range<usize>, buffer: &'b mut [T]) -> Operand<'b, T>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Plain(operand) => operand.part(range),
+            Self::Repeated(weight, broadcast) => {
+                let buffer = &mut buffer[..range.len()];
+                broadcast.copy_second(weight, range, buffer); // 2
+                Operand::Each(buffer)
+            }
+        }
+    }
+}
+
+/// Registers of input, target and, where there is one, positive weight.
+#[derive(Clone, Copy)]
+pub struct Pair<R> {
+    pub x: R,
+    pub t: R,
+    pub p: Option<R>,
+}
+
+/// A cross-entropy of an element.
+pub trait Entropy<T: Ln>: Copy + Sync {
+    const COUNTER: Counter;
+    /// The term of an element, before its weight.
+    fn term<S: Simd>(self, s: S, pair: Pair<T::Register<S>>) -> T::Register<S>;
+    /// The gradients of input and target, where `share` is what the term's own gradient is.
+    fn gradients<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> [T::Register<S>; 2];
+}
+
+/// `−(t·max(ln x, −100) + (1 − t)·max(ln(1 − x), −100))`.
+#[derive(Clone, Copy)]
+pub struct OfProbabilities;
+
+/// The bound of a logarithm.
+const LEAST_LOGARITHM: f64 = -100.0;
+
+/// The bound of (1 − x)·x in the gradient.
+const LEAST_PRODUCT: f64 = 1e-12_f32 as f64;
+
+impl<T: Ln> Entropy<T> for OfProbabilities {
+    const COUNTER: Counter = Counter::BCELoss;
+
+    #[inline(always)]
+    fn term<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>) -> T::Register<S> {
+        let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_LOGARITHM)));
+        let clamped = |log| T::where_less(s, (least, log), log, least);
+        let hit = T::times(s, t, clamped(registers::ln::<T, S>(s, x)));
+        let miss = T::times(s, T::minus(s, one, t), clamped(registers::ln_1p::<T, S>(s, T::negated(s, x))));
+        T::negated(s, T::plus(s, hit, miss))
+    }
+
+    #[inline(always)]
+    fn gradients<S: Simd>(
+        self,
+        s: S,
+        Pair { x, t, .. }: Pair<T::Register<S>>,
+        share: T::Register<S>,
+    ) -> [T::Register<S>; 2] {
+        let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_PRODUCT)));
+        let product = T::times(s, T::minus(s, one, x), x);
+        let product = T::where_less(s, (least, product), product, least);
+        let logarithms = T::minus(s, registers::ln_1p::<T, S>(s, T::negated(s, x)), registers::ln::<T, S>(s, x));
+        [T::over(s, T::times(s, share, T::minus(s, x, t)), product), T::times(s, share, logarithms)]
+    }
+}
+
+/// `p·t·s(−x) + (1 − t)·s(x)` with s(a) = max(a, 0) + ln(1 + e^−|a|), where all is finite; otherwise, as PyTorch,
+/// `(1 − t)·x − (1 + (p − 1)·t)·(min(x, 0) − ln(1 + e^−|x|))`.
+#[derive(Clone, Copy)]
+pub struct OfLogits;
+
+/// max(x, 0), max(−x, 0) and ln(1 + e^−|x|).
+#[inline(always)]
+fn parts<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> [T::Register<S>; 3] {
+    let zero = T::splat(s, T::ZERO);
+    let minus_x = T::negated(s, x);
+    let logarithm = registers::ln_1p::<T, S>(s, registers::exp::<T, S>(s, T::negated(s, T::absolute(s, x))));
+    [T::where_less(s, (zero, x), x, zero), T::where_less(s, (zero, minus_x), minus_x, zero), logarithm]
+}
+
+impl<T: Ln> Entropy<T> for OfLogits {
+    const COUNTER: Counter = Counter::BCEWithLogitsLoss;
+
+    #[inline(always)]
+    fn term<S: Simd>(self, s: S, Pair { x, t, p }: Pair<T::Register<S>>) -> T::Register<S> {
+        let (one, most) = (T::splat(s, T::ONE), T::splat(s, T::MAX));
+        let [above, below, logarithm] = parts::<T, S>(s, x);
+        let (positive, rest) = (p.map_or(t, |p| T::times(s, p, t)), T::minus(s, one, t));
+        let hit = T::times(s, positive, T::plus(s, below, logarithm));
+        let literal = T::plus(s, hit, T::times(s, rest, T::plus(s, above, logarithm)));
+
+        let weight = p.map_or(one, |p| T::plus(s, T::times(s, T::minus(s, p, one), t), one));
+        let log_sigmoid = T::minus(s, T::minus(s, T::splat(s, T::ZERO), below), logarithm);
+        let other = T::minus(s, T::times(s, rest, x), T::times(s, weight, log_sigmoid));
+        let where_finite = |number, then| T::where_less_or_equal(s, (T::absolute(s, number), most), then, other);
+        where_finite(p.unwrap_or(one), where_finite(t, where_finite(x, literal)))
+    }
+
+    #[inline(always)]
+    fn gradients<S: Simd>(
+        self,
+        s: S,
+        Pair { x, t, p }: Pair<T::Register<S>>,
+        share: T::Register<S>,
+    ) -> [T::Register<S>; 2] {
+        let one = T::splat(s, T::ONE);
+        let minus_x = T::negated(s, x);
+        let sigmoid = T::over(s, one, T::plus(s, one, registers::exp::<T, S>(s, minus_x)));
+        let [of_input, of_target] = match p {
+            None => [T::minus(s, sigmoid, t), minus_x],
+            Some(p) => {
+                let positive = T::times(s, p, t);
+                let factor = T::minus(s, T::plus(s, positive, one), t);
+                let [above, below, logarithm] = parts::<T, S>(s, x);
+                let of_target = T::minus(s, T::times(s, p, T::plus(s, below, logarithm)), T::plus(s, above, logarithm));
+                [T::minus(s, T::times(s, factor, sigmoid), positive), of_target]
+            }
+        };
+        [T::times(s, share, of_input), T::times(s, share, of_target)]
+    }
+}
+
+/// What a call is about: n elements of input and target, and their weights.
+pub struct Problem<'a, T> {
+    pub x: &'a [T],
+    pub t: &'a [T],
+    pub weight: Option<Weight<'a, T>>,
+    pub positive: Option<Weight<'a, T>>,
+}
+
+/// The operands of a block.
+struct Operands<'a, T> {
+    x: &'a [T],
+    t: &'a [T],
+    w: Operand<'a, T>,
+    p: Option<Operand<'a, T>>,
+}
+
+impl<T: Lanes> Operands<'_, T> {
+    /// The operands at register `i`, and the weight.
+    #[inline(always)]
+    fn pair<S: Simd>(&self, s: S, i: usize) -> (Pair<T::Register<S>>, T::Register<S>) {
+        let pair = Pair {
+            x: T::registers::<S>(self.x).0[i],
+            t: T::registers::<S>(self.t).0[i],
+            p: self.p.map(|p| p.register(s, i)),
+        };
+        (pair, self.w.register(s, i))
+    }
+
+    #[inline(always)]
+    fn rest<S: Simd>(&self, s: S) -> (Pair<T::Register<S>>, T::Register<S>) {
+        let rest = |elements| T::load_partial(s, T::registers::<S>(elements).1);
+        (Pair { x: rest(self.x), t: rest(self.t), p: self.p.map(|p| p.rest(s)) }, self.w.rest(s))
+    }
+}
+
+impl<T: Lanes> Problem<'_, T> {
+    /// Calls `f` with the operands of each block of `range`, and their places.
+    #[inline(always)]
+    fn for_each_block(&self, range: Range<usize>, mut f: impl FnMut(Operands<'_, T>, Range<usize>)) {
+        let (mut of_weight, mut of_positive) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
+        for from in range.clone().step_by(BLOCK) {
+            let places = from..range.end.min(from + BLOCK);
+            let w = match &self.weight {
+                Some(weight) => weight.part(places.clone(), &mut of_weight),
+                None => Operand::All(T::ONE),
+            };
+            let p = self.positive.as_ref().map(|weight| weight.part(places.clone(), &mut of_positive));
+            f(Operands { x: &self.x[places.clone()], t: &self.t[places.clone()], w, p }, places);
+        }
+    }
+}
+
+/// Writes the terms of a block.
+#[inline(always)]
+fn write_terms<T: Ln, S: Simd>(s: S, of: impl Entropy<T>, operands: &Operands<'_, T>, y: &mut [T]) {
+    let (y, tail) = T::registers_mut::<S>(y);
+    for (i, y) in y.iter_mut().enumerate() {
+        let (pair, w) = operands.pair(s, i);
+        *y = T::times(s, of.term(s, pair), w);
+    }
+    if !tail.is_empty() {
+        let (pair, w) = operands.rest(s);
+        T::store_partial(s, tail, T::times(s, of.term(s, pair), w));
+    }
+}
+
+/// The term of each element.
+pub fn terms<T: Ln, E: Entropy<T>>(
+    of: E,
+    (isa, threads): (Isa, Threads),
+    problem: &Problem<'_, T>,
+    mut output: Output<'_, T>,
+) {
+    threads::for_each(threads, output.blocks(FUNCTION_TASK).enumerate(), |(task, output)| {
+        simd::run(isa, TermsOf { of, problem, first: task * FUNCTION_TASK, output });
+    });
+}
+
+struct TermsOf<'a, T, E> {
+    of: E,
+    problem: &'a Problem<'a, T>,
+    first: usize,
+    output: Block<'a, T>,
+}
+
+impl<T: Ln, E: Entropy<T>> Kernel for TermsOf<'_, T, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(E::COUNTER, Isa::of::<S>());
+        let Self { of, problem, first, output } = self;
+        let y = output.open();
+        problem.for_each_block(first..first + y.len(), |operands, places| {
+            write_terms(s, of, &operands, &mut y[places.start - first..places.end - first]);
+        });
+    }
+}
+
+/// The sum of the terms.
+pub fn sum<T: Ln, E: Entropy<T>>(of: E, (isa, threads): (Isa, Threads), problem: &Problem<'_, T>) -> f64 {
+    let len = problem.x.len();
+    let mut sums = vec![0.0; len.div_ceil(FUNCTION_TASK)];
+    threads::for_each(threads, sums.iter_mut().enumerate(), |(task, sum)| {
+        let range = task * FUNCTION_TASK..len.min((task + 1) * FUNCTION_TASK);
+        *sum = simd::run(isa, SumOf { of, problem, range });
+    });
+    sums.iter().sum() // 3
+}
+
+struct SumOf<'a, T, E> {
+    of: E,
+    problem: &'a Problem<'a, T>,
+    range: Range<usize>,
+}
+
+impl<T: Ln, E: Entropy<T>> Kernel for SumOf<'_, T, E> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> f64 {
+        counters::record(E::COUNTER, Isa::of::<S>());
+        let Self { of, problem, range } = self;
+        let (mut buffer, mut total) = ([T::ZERO; BLOCK], 0.0);
+        problem.for_each_block(range, |operands, places| {
+            let terms = &mut buffer[..places.len()];
+            write_terms(s, of, &operands, terms);
+            total += sum_of::<T, S>(s, terms).widen(); // 3
+        });
+        total
+    }
+}
+
+#[inline(always)]
+fn sum_of<T: Lanes, S: Simd>(s: S, elements: &[T]) -> T {
+    let (registers, tail) = T::registers::<S>(elements);
+    let (fours, rest) = registers.as_chunks::<4>();
+    let mut sums = [T::splat(s, T::ZERO); 4];
+    for four in fours {
+        for i in 0..4 {
+            sums[i] = T::plus(s, sums[i], four[i]);
+        }
+    }
+    for x in rest {
+        sums[0] = T::plus(s, sums[0], *x);
+    }
+    if !tail.is_empty() {
+        sums[1] = T::plus(s, sums[1], T::load_partial(s, tail));
+    }
+    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+/// The gradients of input and target, where g is the gradient of each term, or of their sum, and `n` what the sum is divided by.
+pub fn gradients<T: Ln, E: Entropy<T>>(
+    of: E,
+    (isa, threads): (Isa, Threads),
+    problem: &Problem<'_, T>,
+    (g, n): (Operand<'_, T>, Option<T>),
+    [mut dx, mut dt]: [Output<'_, T>; 2],
+) {
+    let outputs = dx.blocks(FUNCTION_TASK).zip(dt.blocks(FUNCTION_TASK)).enumerate();
+    threads::for_each(threads, outputs, |(task, (dx, dt))| {
+        simd::run(isa, GradientsOf { of, problem, g, n, first: task * FUNCTION_TASK, outputs: [dx, dt] });
+    });
+}
+
+struct GradientsOf<'a, T, E> {
+    of: E,
+    problem: &'a Problem<'a, T>,
+    g: Operand<'a, T>,
+    n: Option<T>,
+    first: usize,
+    outputs: [Block<'a, T>; 2],
+}
+
+impl<T: Ln, E: Entropy<T>> Kernel for GradientsOf<'_, T, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(E::COUNTER, Isa::of::<S>());
+        let Self { of, problem, g, n, first, outputs: [dx, dt] } = self;
+        let (dx, dt) = (dx.open(), dt.open());
+        // g·w, or g·w/n.
+        let share = |g, w| {
+            let share = T::times(s, g, w);
+            n.map_or(share, |n| T::over(s, share, T::splat(s, n)))
+        };
+        problem.for_each_block(first..first + dx.len(), |operands, places| {
+            let g = g.part(places.clone());
+            let places = places.start - first..places.end - first;
+            let (dx, dx_tail) = T::registers_mut::<S>(&mut dx[places.clone()]);
+            let (dt, dt_tail) = T::registers_mut::<S>(&mut dt[places]);
+            for (i, (dx, dt)) in dx.iter_mut().zip(dt).enumerate() {
+                let (pair, w) = operands.pair(s, i);
+                [*dx, *dt] = of.gradients(s, pair, share(g.register(s, i), w));
+            }
+            if !dx_tail.is_empty() {
+                let (pair, w) = operands.rest(s);
+                let [of_input, of_target] = of.gradients(s, pair, share(g.rest(s), w));
+                T::store_partial(s, dx_tail, of_input);
+                T::store_partial(s, dt_tail, of_target);
+            }
+        });
+    }
+}

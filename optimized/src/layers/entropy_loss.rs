@@ -1,0 +1,103 @@
+//! What the losses of binary cross-entropy have in common.
+
+use super::{overwrite, require_output_shape};
+use crate::kernels::entropy::{self, Entropy, Operand, Problem, Weight};
+use crate::memory::{Output, fresh};
+use crate::{Execution, Float};
+use vocabulary::{Error, Reduction, Result, Tensor};
+
+/// A loss, as its calls see it.
+pub(super) struct Loss<'a, T, E> {
+    pub layer: &'static str,
+    pub of: E,
+    pub reduction: Reduction,
+    pub execution: &'a Execution,
+    pub weight: Option<&'a Tensor<T>>,
+    pub pos_weight: Option<&'a Tensor<T>>,
+}
+
+impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
+    pub fn output_shape(&self, input: &[usize], target: &[usize]) -> Result<Vec<usize>> {
+        if input != target {
+            return Err(Error::shape(self.layer, "target", target, format_args!("{input:?}, the input's")));
+        }
+        for (argument, weight) in [("weight", self.weight), ("pos_weight", self.pos_weight)] {
+            if let Some(weight) = weight {
+                check_broadcast(self.layer, argument, weight.shape(), input)?;
+            }
+        }
+        Ok(if self.reduction == Reduction::None { input.to_vec() } else { Vec::new() })
+    }
+
+    fn problem(&self, input: &'a Tensor<T>, target: &'a Tensor<T>) -> Problem<'a, T> {
+        let weight = |weight: &'a Tensor<T>| Weight::new(weight.as_slice(), weight.shape(), input.shape());
+        Problem {
+            x: input.as_slice(),
+            t: target.as_slice(),
+            weight: self.weight.filter(|_| !input.is_empty()).map(weight),
+            positive: self.pos_weight.filter(|_| !input.is_empty()).map(weight),
+        }
+    }
+
+    /// Of operands that have been checked.
+    pub fn forward(&self, input: &'a Tensor<T>, target: &'a Tensor<T>) -> Result<Tensor<T>> {
+        if self.reduction != Reduction::None {
+            return Ok(Tensor::scalar(self.joined(input, target)));
+        }
+        let mut output = fresh(self.layer, input.shape())?;
+        let problem = self.problem(input, target);
+        entropy::terms(self.of, self.execution.kernel(), &problem, Output::Fresh(&mut output));
+        output.tensor(input.shape())
+    }
+
+    /// Of operands that have been checked.
+    pub fn forward_into(&self, input: &'a Tensor<T>, target: &'a Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
+        if self.reduction != Reduction::None {
+            overwrite(self.layer, output, &[])?[0] = self.joined(input, target);
+            return Ok(());
+        }
+        let output = overwrite(self.layer, output, input.shape())?;
+        entropy::terms(self.of, self.execution.kernel(), &self.problem(input, target), Output::Given(output));
+        Ok(())
+    }
+
+    /// The sum of the terms, or their mean.
+    fn joined(&self, input: &'a Tensor<T>, target: &'a Tensor<T>) -> T {
+        let sum = entropy::sum(self.of, self.execution.kernel(), &self.problem(input, target));
+        T::narrow(if self.reduction == Reduction::Mean { sum / input.len() as f64 } else { sum })
+    }
+
+    /// The gradients of input and target.
+    pub fn backward(
+        &self,
+        input: &'a Tensor<T>,
+        target: &'a Tensor<T>,
+        grad_output: &Tensor<T>,
+    ) -> Result<[Tensor<T>; 2]> {
+        require_output_shape(self.layer, grad_output, &self.output_shape(input.shape(), target.shape())?)?;
+        let (mut dx, mut dt) = (fresh(self.layer, input.shape())?, fresh(self.layer, input.shape())?);
+        let g = match (self.reduction, grad_output.as_slice()) {
+            (Reduction::None, each) => Operand::Each(each),
+            (_, all) => Operand::All(all[0]),
+        };
+        let n = (self.reduction == Reduction::Mean).then(|| T::narrow(input.len() as f64));
+        let outputs = [Output::Fresh(&mut dx), Output::Fresh(&mut dt)];
+        entropy::gradients(self.of, self.execution.kernel(), &self.problem(input, target), (g, n), outputs);
+        Ok([dx.tensor(input.shape())?, dt.tensor(input.shape())?])
+    }
+}
+
+/// Refuses a shape that does not broadcast to exactly `to`.
+fn check_broadcast(layer: &str, argument: &str, shape: &[usize], to: &[usize]) -> Result<()> {
+    let fits = |(size, due): (&usize, &usize)| *size == 1 || size == due;
+    let aligned = || shape.iter().rev().zip(to.iter().rev());
+    if shape.len() <= to.len() && aligned().all(fits) {
+        return Ok(());
+    }
+    let against = aligned().all(|(size, due)| *due == 1 || fits((size, due)));
+    let expected = match against {
+        true => format!("a shape that broadcasts to the input's, {to:?}"),
+        false => format!("a shape that broadcasts against the input's, {to:?}"),
+    };
+    Err(Error::shape(layer, argument, shape, expected))
+}
