@@ -1,9 +1,11 @@
 //! BCEWithLogitsLoss.
 
 use super::shared::losses;
+use super::{Stop, applicable};
 use crate::case_file::Case;
 use crate::task::Task;
 use crate::tensors::{DType, Named};
+use optimized::{Execution, Float};
 use proptest::prelude::*;
 use reference::Real;
 use vocabulary::{BCEWithLogitsLossOptions, Result};
@@ -22,6 +24,17 @@ pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
     let mut layer =
         reference::BCEWithLogitsLoss::with_weights(options, task.state("weight")?, task.state("pos_weight")?)?;
     let (input, target) = (task.input("input")?, task.input("target")?);
+    losses::call!(task, layer, input, target)
+}
+
+pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> std::result::Result<Named<T>, Stop> {
+    let options: BCEWithLogitsLossOptions = task.options_beside_tensors(WEIGHTS)?;
+    task.check_names(&["input", "target"], WEIGHTS, &["output"])?;
+    let mut layer =
+        optimized::BCEWithLogitsLoss::with_weights(options, task.state("weight")?, task.state("pos_weight")?)?;
+    let (input, target) = (task.input("input")?, task.input("target")?);
+    layer.set_execution(execution.clone())?;
+    applicable(execution, &layer.choices(input.shape(), target.shape())?)?;
     losses::call!(task, layer, input, target)
 }
 

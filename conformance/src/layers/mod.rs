@@ -120,7 +120,9 @@ layers! {
     "LeakyReLU" => leaky_relu,
     "ELU" => elu,
     "L1Loss" => l1_loss,
-    "Softmax" => softmax;
+    "Softmax" => softmax,
+    "BCELoss" => bce_loss,
+    "BCEWithLogitsLoss" => bce_with_logits_loss;
     in reference:
     "Conv2d" => conv2d,
     "MaxPool2d" => max_pool2d,
@@ -128,8 +130,6 @@ layers! {
     "GRU" => gru,
     "Embedding" => embedding,
     "CrossEntropyLoss" => cross_entropy_loss,
-    "BCELoss" => bce_loss,
-    "BCEWithLogitsLoss" => bce_with_logits_loss,
 }
 
 /// Why nobody could replay a case as it was recorded, where that is so.

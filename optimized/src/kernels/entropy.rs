@@ -64,7 +64,7 @@ impl<'a, T: Lanes> Weight<'a, T> {
     pub fn new(weight: &'a [T], weight_shape: &[usize], shape: &[usize]) -> Self {
         match weight {
             [one] => Self::Plain(Operand::All(*one)),
-            each if each.len() == shape.iter().product() => Self::Plain(Operand::Each(each)),
+            each if each.len() == shape.iter().product::<usize>() => Self::Plain(Operand::Each(each)),
             repeated => Self::Repeated(repeated, Broadcast::new(shape, [shape, weight_shape])),
         }
     }
