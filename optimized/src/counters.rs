@@ -37,6 +37,8 @@ pub(crate) enum Counter {
     L1LossStrided,
     MSELossOnePass,
     MSELossStrided,
+    CrossEntropyLossLines,
+    CrossEntropyLossColumns,
     BCELoss,
     BCEWithLogitsLoss,
     Exp,
@@ -46,7 +48,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -64,6 +66,8 @@ const NAMES: [&str; 23] = [
     "L1Loss/strided",
     "MSELoss/one_pass",
     "MSELoss/strided",
+    "CrossEntropyLoss/lines",
+    "CrossEntropyLoss/columns",
     "BCELoss/one_pass",
     "BCEWithLogitsLoss/one_pass",
     "math/exp",

@@ -1,13 +1,14 @@
 //! CrossEntropyLoss.
 
 use super::shared::losses;
-use super::{input_shape, product};
+use super::{Stop, applicable, input_shape, product};
 use crate::case_file::Case;
 use crate::generators::{self, Dependent};
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named, Value};
+use optimized::{Execution, Float};
 use proptest::prelude::*;
-use reference::{CrossEntropyLoss, Real};
+use reference::Real;
 use serde_json::{Value as Json, json};
 use vocabulary::{CrossEntropyLossOptions, CrossEntropyTarget, Error, Result, Tensor};
 
@@ -15,25 +16,43 @@ use vocabulary::{CrossEntropyLossOptions, CrossEntropyTarget, Error, Result, Ten
 pub(super) const SIGNATURE: &str =
     "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0";
 
+/// The same calls for both crates.
+macro_rules! run {
+    ($loss:ty, $task:expr, $prepare:expr) => {{
+        let task = $task;
+        let options: CrossEntropyLossOptions = task.options_beside_tensors(&["weight"])?;
+        task.check_names(&["input", "target"], &["weight"], &["output"])?;
+        let mut layer = <$loss>::with_weight(options, task.state("weight")?)?;
+        let input = task.input("input")?;
+        let target = match task.arguments.get(Group::In, "target") {
+            Some(Value::Integer(classes)) => CrossEntropyTarget::Classes(classes.clone()),
+            Some(Value::Float(probabilities)) => CrossEntropyTarget::Probabilities(probabilities.clone()),
+            None => return Err(Error::missing("CrossEntropyLoss", "target", "classes or probabilities").into()),
+        };
+        $prepare(&mut layer, &input, &target)?;
+        let pass = layer.forward_pass(&input, &target)?;
+        let mut results = Named::default();
+        if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+            let gradients = layer.backward(&pass, &grad_output)?;
+            results.insert(Group::GradIn, "input", gradients.input);
+            gradients.target.into_iter().for_each(|target| results.insert(Group::GradIn, "target", target));
+        }
+        results.insert(Group::Out, "output", pass.output);
+        Ok(results)
+    }};
+}
+
 pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
-    let options: CrossEntropyLossOptions = task.options_beside_tensors(&["weight"])?;
-    task.check_names(&["input", "target"], &["weight"], &["output"])?;
-    let mut layer = CrossEntropyLoss::with_weight(options, task.state("weight")?)?;
-    let input = task.input("input")?;
-    let target = match task.arguments.get(Group::In, "target") {
-        Some(Value::Integer(classes)) => CrossEntropyTarget::Classes(classes.clone()),
-        Some(Value::Float(probabilities)) => CrossEntropyTarget::Probabilities(probabilities.clone()),
-        None => return Err(Error::missing("CrossEntropyLoss", "target", "classes or probabilities")),
+    let ready = |_: &mut reference::CrossEntropyLoss<T>, _: &Tensor<T>, _: &CrossEntropyTarget<T>| Ok::<_, Error>(());
+    run!(reference::CrossEntropyLoss<T>, task, ready)
+}
+
+pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> std::result::Result<Named<T>, Stop> {
+    let ready = |loss: &mut optimized::CrossEntropyLoss<T>, input: &Tensor<T>, target: &CrossEntropyTarget<T>| {
+        loss.set_execution(execution.clone())?;
+        applicable(execution, &loss.choices(input.shape(), target.shape())?)
     };
-    let pass = layer.forward_pass(&input, &target)?;
-    let mut results = Named::default();
-    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
-        let gradients = layer.backward(&pass, &grad_output)?;
-        results.insert(Group::GradIn, "input", gradients.input);
-        gradients.target.into_iter().for_each(|target| results.insert(Group::GradIn, "target", target));
-    }
-    results.insert(Group::Out, "output", pass.output);
-    Ok(results)
+    run!(optimized::CrossEntropyLoss<T>, task, ready)
 }
 
 /// The gradients of input and target, and a line of each at a time; the terms of every item, though it have no classes.

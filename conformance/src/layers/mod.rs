@@ -122,14 +122,14 @@ layers! {
     "L1Loss" => l1_loss,
     "Softmax" => softmax,
     "BCELoss" => bce_loss,
-    "BCEWithLogitsLoss" => bce_with_logits_loss;
+    "BCEWithLogitsLoss" => bce_with_logits_loss,
+    "CrossEntropyLoss" => cross_entropy_loss;
     in reference:
     "Conv2d" => conv2d,
     "MaxPool2d" => max_pool2d,
     "RNN" => rnn,
     "GRU" => gru,
     "Embedding" => embedding,
-    "CrossEntropyLoss" => cross_entropy_loss,
 }
 
 /// Why nobody could replay a case as it was recorded, where that is so.

@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod columns;
+pub mod cross_entropy;
 pub mod difference;
 pub mod dot;
 pub mod elementwise;

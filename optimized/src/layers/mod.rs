@@ -3,6 +3,7 @@
 mod batch_norm2d;
 mod bce_loss;
 mod bce_with_logits_loss;
+mod cross_entropy_loss;
 mod difference_loss;
 mod elementwise;
 mod elu;
@@ -20,6 +21,7 @@ mod tanh;
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
 pub use bce_loss::{BCELoss, BCELossPass};
 pub use bce_with_logits_loss::{BCEWithLogitsLoss, BCEWithLogitsLossPass};
+pub use cross_entropy_loss::{CrossEntropyLoss, CrossEntropyLossPass};
 pub use elu::{ELU, ELUPass};
 pub use l1_loss::{L1Loss, L1LossPass};
 pub use leaky_relu::{LeakyReLU, LeakyReLUPass};

@@ -1,0 +1,415 @@
+//! The cross-entropy of the softmax of lines of logits, and its gradients.
+//!
+//! The plain loops are, for each line x of C logits, `m = max x`, `L = ln Σ exp(x[c] − m)`, `s[c] = (x[c] − m) − L`, and the
+//! loss `−Σ w[c]·q[c]·s[c]`; backward, with the coefficients G of the logarithms, `dx[c] = G[c] − exp(s[c])·ΣG`. We depart from
+//! them:
+//! 1. s is never written: forward keeps m and L of each line, from which backward has it again;
+//! 2. of a class without smoothing, one logarithm of a line is computed, and one coefficient is not 0;
+//! 3. lines whose elements are not neighbours are copied, as many side by side as a cache line has elements or more, into lines
+//!    that are; so are their gradients, back;
+//! 4. threads take lines that the shape alone decides on.
+
+use super::elementwise::FUNCTION_TASK;
+use super::softmax::{Lines, STRIP, largest};
+use super::tiles::{Tile, tiles};
+use crate::counters::{self, Counter};
+use crate::math::{Exp, registers};
+use crate::memory::{Block, Output};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+
+/// What the logits are held against.
+#[derive(Clone, Copy)]
+pub enum Target<'a, T> {
+    /// A class for each line, one of which is ignored.
+    Classes { classes: &'a [i64], ignored: i64 },
+    /// A probability for each logit.
+    Probabilities(&'a [T]),
+}
+
+/// Lines of logits, and what is asked of them.
+#[derive(Clone, Copy)]
+pub struct Problem<'a, T> {
+    pub lines: Lines,
+    pub x: &'a [T],
+    pub target: Target<'a, T>,
+    pub weight: Option<&'a [T]>,
+    /// 1 − ε.
+    pub kept: T,
+    /// ε/C, where there is any smoothing.
+    pub spread: Option<T>,
+}
+
+/// What is known of a line after forward.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Line<T> {
+    /// The largest logit, m.
+    pub largest: T,
+    /// ln Σ e^(x − m).
+    pub log_sum: T,
+    /// −w·s of the class; or the loss, where the target holds probabilities.
+    pub hit: T,
+    /// −Σ w·s, where it is asked for.
+    pub all: T,
+}
+
+/// The target of a line.
+#[derive(Clone, Copy)]
+enum LineTarget<'a, T> {
+    Class(Option<usize>),
+    Probabilities(&'a [T]),
+}
+
+impl<'a, T: Lanes> Problem<'a, T> {
+    fn count(&self) -> usize {
+        self.lines.outer * self.lines.inner
+    }
+
+    fn lines_a_task(&self) -> usize {
+        (FUNCTION_TASK / self.lines.length.max(1)).max(1)
+    }
+
+    /// The class of a line, where it counts.
+    fn class(&self, line: usize) -> Option<usize> {
+        match self.target {
+            Target::Classes { classes, ignored } if classes[line] != ignored => usize::try_from(classes[line]).ok(),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn w(&self, class: usize) -> T {
+        self.weight.map_or(T::ONE, |weight| weight[class])
+    }
+
+    /// w·number, which is the number where there are no weights.
+    #[inline(always)]
+    fn weighted(&self, class: usize, number: T) -> T {
+        self.weight.map_or(number, |weight| weight[class] * number)
+    }
+
+    /// q of a probability.
+    #[inline(always)]
+    fn smoothed(&self, t: T) -> T {
+        self.spread.map_or(t, |spread| self.kept * t + spread)
+    }
+
+    /// The target of a line, whose probabilities are these.
+    #[inline(always)]
+    fn line_target<'b>(&self, line: usize, probabilities: Option<&'b [T]>) -> LineTarget<'b, T> {
+        probabilities.map_or_else(|| LineTarget::Class(self.class(line)), LineTarget::Probabilities)
+    }
+
+    fn probabilities(&self) -> Option<&'a [T]> {
+        match self.target {
+            Target::Probabilities(probabilities) => Some(probabilities),
+            Target::Classes { .. } => None,
+        }
+    }
+}
+
+/// What is known of every line, in the order of the lines' elements.
+pub fn forward<T: Exp>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Vec<Line<T>> {
+    let mut known = vec![Line::default(); problem.count()];
+    let size = problem.lines_a_task();
+    threads::for_each(threads, known.chunks_mut(size).enumerate(), |(task, known)| {
+        simd::run(isa, Forward { problem, first: task * size, known }); // 4
+    });
+    known
+}
+
+struct Forward<'a, T> {
+    problem: Problem<'a, T>,
+    first: usize,
+    known: &'a mut [Line<T>],
+}
+
+impl<T: Exp> Kernel for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { problem, first, known } = self;
+        record::<S>(problem.lines);
+        let (length, inner) = (problem.lines.length, problem.lines.inner);
+        let mut memory = [Vec::new(), Vec::new()];
+        let mut at = 0;
+        while at < known.len() {
+            let line = first + at;
+            let count = if inner == 1 { 1 } else { STRIP.min(inner - line % inner).min(known.len() - at) };
+            let [of_x, of_t] = &mut memory;
+            let x = side_by_side(problem.lines, problem.x, (line, count), of_x);
+            let t = problem.probabilities().map(|t| side_by_side(problem.lines, t, (line, count), of_t));
+            for i in 0..count {
+                let part = i * length..(i + 1) * length;
+                let target = problem.line_target(line + i, t.map(|t| &t[part.clone()]));
+                known[at + i] = forward_line(s, &problem, &x[part], target);
+            }
+            at += count;
+        }
+    }
+}
+
+/// Lines that are neighbours lie as they are.
+fn record<S: Simd>(lines: Lines) {
+    let counter = if lines.inner == 1 { Counter::CrossEntropyLossLines } else { Counter::CrossEntropyLossColumns };
+    counters::record(counter, Isa::of::<S>());
+}
+
+/// Lines from `first` on, one after the other: as they lie, or copied.
+#[inline(always)]
+fn side_by_side<'a, T: Lanes>(
+    lines: Lines,
+    elements: &'a [T],
+    (first, count): (usize, usize),
+    memory: &'a mut Vec<T>,
+) -> &'a [T] {
+    let Lines { length, inner, .. } = lines;
+    if inner == 1 {
+        return &elements[first * length..(first + count) * length];
+    }
+    memory.clear();
+    memory.resize(count * length, T::ZERO);
+    let start = first / inner * length * inner + first % inner;
+    for c in 0..length {
+        let row = &elements[start + c * inner..][..count]; // 3
+        for (i, x) in row.iter().enumerate() {
+            memory[i * length + c] = *x;
+        }
+    }
+    memory
+}
+
+#[inline(always)]
+fn forward_line<T: Exp, S: Simd>(s: S, problem: &Problem<'_, T>, x: &[T], target: LineTarget<'_, T>) -> Line<T> {
+    let largest = largest::<T, S>(s, x);
+    let log_sum = T::narrow(sum_of_exponentials::<T, S>(s, x, largest).widen().ln());
+    let logarithm = |c: usize| (x[c] - largest) - log_sum;
+    let (hit, all) = match target {
+        LineTarget::Class(None) => (T::ZERO, T::ZERO),
+        LineTarget::Class(Some(y)) => {
+            let hit = -problem.weighted(y, logarithm(y)); // 2
+            let all = problem.spread.map(|_| -sum_of_terms(x.len(), |c| problem.weighted(c, logarithm(c))));
+            (hit, all.unwrap_or(T::ZERO))
+        }
+        LineTarget::Probabilities(t) => {
+            let term = |c: usize| problem.weighted(c, problem.smoothed(t[c])) * logarithm(c);
+            (-sum_of_terms(x.len(), term), T::ZERO)
+        }
+    };
+    Line { largest, log_sum, hit, all }
+}
+
+/// Σ e^(x − m).
+#[inline(always)]
+fn sum_of_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T {
+    let m = T::splat(s, m);
+    let (registers, tail) = T::registers::<S>(x);
+    let (fours, rest) = registers.as_chunks::<4>();
+    let mut sums = [T::splat(s, T::ZERO); 4];
+    for x in fours {
+        for i in 0..4 {
+            sums[i] = T::plus(s, sums[i], registers::exp::<T, S>(s, T::minus(s, x[i], m)));
+        }
+    }
+    for x in rest {
+        sums[0] = T::plus(s, sums[0], registers::exp::<T, S>(s, T::minus(s, *x, m)));
+    }
+    let sum = T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])));
+    if tail.is_empty() {
+        return sum;
+    }
+    // The lanes beyond the tail hold e^−m: they do not belong to the sum.
+    let mut last = [T::ZERO; simd::MOST_LANES];
+    let last = &mut last[..tail.len()];
+    T::store_partial(s, last, registers::exp::<T, S>(s, T::minus(s, T::load_partial(s, tail), m)));
+    last.iter().fold(sum, |sum, x| sum + *x)
+}
+
+/// The sum of `count` terms, in eight short sums.
+#[inline(always)]
+fn sum_of_terms<T: Lanes>(count: usize, term: impl Fn(usize) -> T) -> T {
+    let mut sums = [T::ZERO; 8];
+    for c in 0..count {
+        sums[c % 8] += term(c);
+    }
+    sums.into_iter().fold(T::ZERO, |total, sum| total + sum)
+}
+
+/// A backward: what forward found of the lines, and κ, the gradient of each line's loss.
+pub struct Backward<'a, T> {
+    pub problem: Problem<'a, T>,
+    pub known: &'a [Line<T>],
+    pub kappa: Kappa<'a, T>,
+}
+
+/// The gradient of each line's loss.
+#[derive(Clone, Copy)]
+pub enum Kappa<'a, T> {
+    /// One each.
+    Each(&'a [T]),
+    /// The same for all.
+    All(T),
+}
+
+impl<T: Exp> Backward<'_, T> {
+    fn kappa(&self, line: usize) -> T {
+        match self.kappa {
+            Kappa::Each(kappa) => kappa[line],
+            Kappa::All(kappa) => kappa,
+        }
+    }
+
+    /// The gradients, where lines are neighbours; of the target, where it holds probabilities.
+    pub fn lines(&self, (isa, threads): (Isa, Threads), (mut dx, dt): (Output<'_, T>, Option<Output<'_, T>>)) {
+        let lines = self.problem.lines_a_task();
+        let size = lines * self.problem.lines.length;
+        let mut dt = dt;
+        let mut of_target = dt.as_mut().map(|dt| dt.blocks(size));
+        let tasks: Vec<_> = dx.blocks(size).map(|dx| (dx, of_target.as_mut().and_then(Iterator::next))).collect();
+        threads::for_each(threads, tasks.into_iter().enumerate(), |(task, (dx, dt))| {
+            simd::run(isa, BackwardLines { backward: self, first: task * lines, dx, dt }); // 4
+        });
+    }
+
+    /// The gradients, of lines side by side, into zeros; of the target, where it holds probabilities.
+    pub fn columns(&self, (isa, threads): (Isa, Threads), (dx, dt): (&mut [T], Option<&mut [T]>)) {
+        let Lines { length, inner, .. } = self.problem.lines;
+        let size = (length, self.problem.lines_a_task().max(STRIP).next_multiple_of(STRIP));
+        let mut of_target = dt.map(|dt| tiles(dt, inner, size).into_iter());
+        let tasks: Vec<_> =
+            tiles(dx, inner, size).into_iter().map(|dx| (dx, of_target.as_mut().and_then(Iterator::next))).collect();
+        threads::for_each(threads, tasks.into_iter(), |(dx, dt)| {
+            simd::run(isa, BackwardColumns { backward: self, dx, dt }); // 4
+        });
+    }
+
+    /// The gradients of one line.
+    #[inline(always)]
+    fn line<S: Simd>(&self, s: S, line: usize, x: &[T], target: LineTarget<'_, T>, dx: &mut [T], dt: Option<&mut [T]>) {
+        let Self { problem, known, .. } = self;
+        let (kappa, Line { largest, log_sum, .. }) = (self.kappa(line), known[line]);
+        let sum = match target {
+            LineTarget::Class(Some(y)) => match problem.spread {
+                None => {
+                    dx.fill(T::ZERO); // 2
+                    dx[y] = -(kappa * problem.w(y));
+                    dx[y]
+                }
+                Some(spread) => {
+                    for (c, dx) in dx.iter_mut().enumerate() {
+                        *dx = -(kappa * problem.weighted(c, spread));
+                    }
+                    dx[y] = -(kappa * problem.weighted(y, problem.kept + spread));
+                    sum_of_terms(dx.len(), |c| dx[c])
+                }
+            },
+            // PyTorch smooths ignored items, too, and then takes 0 of that: all that shows is what is not finite.
+            LineTarget::Class(None) if problem.spread.is_some() => {
+                for (c, dx) in dx.iter_mut().enumerate() {
+                    *dx = problem.weighted(c, T::ZERO);
+                }
+                sum_of_terms(dx.len(), |c| dx[c])
+            }
+            LineTarget::Class(None) => {
+                dx.fill(T::ZERO);
+                T::ZERO
+            }
+            LineTarget::Probabilities(t) => {
+                for (c, (dx, t)) in dx.iter_mut().zip(t).enumerate() {
+                    *dx = kappa * -problem.weighted(c, problem.smoothed(*t));
+                }
+                sum_of_terms(dx.len(), |c| dx[c])
+            }
+        };
+        subtract_shares(s, x, (largest, log_sum), sum, dx);
+        if let Some(dt) = dt {
+            for (c, (dt, x)) in dt.iter_mut().zip(x).enumerate() {
+                let kept = kappa * problem.kept;
+                let kept = problem.weight.map_or(kept, |weight| kept * weight[c]);
+                *dt = -(kept * ((*x - largest) - log_sum));
+            }
+        }
+    }
+}
+
+/// dx −= e^s·sum, where s = (x − m) − L.
+#[inline(always)]
+fn subtract_shares<T: Exp, S: Simd>(s: S, x: &[T], (m, log_sum): (T, T), sum: T, dx: &mut [T]) {
+    let (m, log_sum, sum) = (T::splat(s, m), T::splat(s, log_sum), T::splat(s, sum));
+    let ((x, x_tail), (dx, dx_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(dx));
+    for (x, dx) in x.iter().zip(dx) {
+        let power = registers::exp::<T, S>(s, T::minus(s, T::minus(s, *x, m), log_sum));
+        *dx = T::minus(s, *dx, T::times(s, power, sum));
+    }
+    if !x_tail.is_empty() {
+        let logarithm = T::minus(s, T::minus(s, T::load_partial(s, x_tail), m), log_sum);
+        let share = T::times(s, registers::exp::<T, S>(s, logarithm), sum);
+        let difference = T::minus(s, T::load_partial(s, dx_tail), share);
+        T::store_partial(s, dx_tail, difference);
+    }
+}
+
+struct BackwardLines<'a, T> {
+    backward: &'a Backward<'a, T>,
+    first: usize,
+    dx: Block<'a, T>,
+    dt: Option<Block<'a, T>>,
+}
+
+impl<T: Exp> Kernel for BackwardLines<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { backward, first, dx, dt } = self;
+        let problem = &backward.problem;
+        record::<S>(problem.lines);
+        let length = problem.lines.length;
+        let mut of_target = dt.map(|dt| dt.split(length));
+        for (i, dx) in dx.split(length).enumerate() {
+            let part = (first + i) * length..(first + i + 1) * length;
+            let target = problem.line_target(first + i, problem.probabilities().map(|t| &t[part.clone()]));
+            let dt = of_target.as_mut().and_then(Iterator::next).map(Block::open);
+            backward.line(s, first + i, &problem.x[part], target, dx.open(), dt);
+        }
+    }
+}
+
+struct BackwardColumns<'a, T> {
+    backward: &'a Backward<'a, T>,
+    dx: Tile<'a, T>,
+    dt: Option<Tile<'a, T>>,
+}
+
+impl<T: Exp> Kernel for BackwardColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { backward, mut dx, mut dt } = self;
+        let problem = &backward.problem;
+        record::<S>(problem.lines);
+        let Lines { length, inner, .. } = problem.lines;
+        let (width, first) = (dx.width(), dx.row / length * inner + dx.column);
+        let mut memory = [Vec::new(), Vec::new()];
+        let (mut of_dx, mut of_dt) = (vec![T::ZERO; length], vec![T::ZERO; length]);
+        for from in (0..width).step_by(STRIP) {
+            let count = STRIP.min(width - from);
+            let line = first + from;
+            let [of_x, of_t] = &mut memory;
+            let x = side_by_side(problem.lines, problem.x, (line, count), of_x);
+            let t = problem.probabilities().map(|t| side_by_side(problem.lines, t, (line, count), of_t));
+            for i in 0..count {
+                let part = i * length..(i + 1) * length;
+                let target = problem.line_target(line + i, t.map(|t| &t[part.clone()]));
+                let of_target = dt.is_some().then_some(&mut of_dt[..]);
+                backward.line(s, line + i, &x[part], target, &mut of_dx, of_target);
+                dx.rows.iter_mut().zip(&of_dx).for_each(|(row, dx)| row[from + i] = *dx);
+                if let Some(dt) = &mut dt {
+                    dt.rows.iter_mut().zip(&of_dt).for_each(|(row, dt)| row[from + i] = *dt);
+                }
+            }
+        }
+    }
+}
