@@ -37,6 +37,7 @@ pub(crate) enum Counter {
     L1LossStrided,
     MSELossOnePass,
     MSELossStrided,
+    Embedding,
     CrossEntropyLossLines,
     CrossEntropyLossColumns,
     BCELoss,
@@ -48,7 +49,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -66,6 +67,7 @@ const NAMES: [&str; 25] = [
     "L1Loss/strided",
     "MSELoss/one_pass",
     "MSELoss/strided",
+    "Embedding/gather",
     "CrossEntropyLoss/lines",
     "CrossEntropyLoss/columns",
     "BCELoss/one_pass",

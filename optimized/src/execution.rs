@@ -119,6 +119,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
     match layer {
         "Linear" => &["packed", "gemm", "dot"],
         "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
+        "Embedding" => &["gather"],
         "CrossEntropyLoss" | "Softmax" => &["lines", "columns"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "BCELoss" | "BCEWithLogitsLoss" => &["one_pass"],

@@ -1,37 +1,43 @@
 //! Embedding.
 
-use super::{input_shape, product};
+use super::{Stop, applicable, input_shape, product};
 use crate::case_file::{Case, Mode};
 use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
+use optimized::{Execution, Float};
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::SmallRng};
-use reference::{Embedding, Real};
+use reference::Real;
 use serde_json::json;
 use vocabulary::{EmbeddingOptions, Error, Result, Tensor};
 
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False, _weight=None, _freeze=False, device=None, dtype=None";
 
-pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+/// The same calls for both crates.
+macro_rules! run {
+    ($layer:ty, $task:expr, $prepare:expr) => {{
+    let task = $task;
     let options: EmbeddingOptions = task.options_with_placement(&["_weight"])?;
     task.check_names(&["input"], &["weight"], &["output"])?;
     options.check()?;
     let mut weight = task.state("weight")?;
     if task.initialises() && weight.is_none() {
-        weight = Some(Embedding::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?.weight().clone());
+        weight = Some(<$layer>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?.weight().clone());
     }
     let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
     let rows = options.num_embeddings;
     let (renormalises, frozen) = (options.max_norm.is_some(), options.freeze);
-    let mut layer = Embedding::with_parameters(options, weight)?;
-    let pass = layer.forward_pass(&task.integers("input")?)?;
+    let mut layer = <$layer>::with_parameters(options, weight)?;
+    let input = task.integers("input")?;
+    $prepare(&mut layer, input.shape())?;
+    let pass = layer.forward_pass(&input)?;
     let mut results = Named::default();
     if let Some(grad_output) = task.cotangent("output", &pass.output)? {
         if frozen {
             // As in PyTorch, where nothing then has a gradient; in the crates backward gives none, so that a model goes on.
-            return Err(Error::new("Embedding", "grad_output", "is given", "none (_freeze = true)"));
+            return Err(Error::new("Embedding", "grad_output", "is given", "none (_freeze = true)").into());
         }
         if let Some(gradient) = layer.backward(&pass, &grad_output)?.weight {
             results.insert(Group::GradState, "weight", gradient.to_dense(rows)?);
@@ -42,6 +48,20 @@ pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
         results.insert(Group::After, "weight", layer.weight().clone());
     }
     Ok(results)
+    }};
+}
+
+pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
+    let ready = |_: &mut reference::Embedding<T>, _: &[usize]| Ok::<_, Error>(());
+    run!(reference::Embedding<T>, task, ready)
+}
+
+pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> std::result::Result<Named<T>, Stop> {
+    let ready = |layer: &mut optimized::Embedding<T>, input: &[usize]| {
+        layer.set_execution(execution.clone())?;
+        applicable(execution, &layer.choices(input)?)
+    };
+    run!(optimized::Embedding<T>, task, ready)
 }
 
 /// The weight, where it is to be initialised, renormalised, and its gradient; the output and its gradient.

@@ -123,13 +123,13 @@ layers! {
     "Softmax" => softmax,
     "BCELoss" => bce_loss,
     "BCEWithLogitsLoss" => bce_with_logits_loss,
-    "CrossEntropyLoss" => cross_entropy_loss;
+    "CrossEntropyLoss" => cross_entropy_loss,
+    "Embedding" => embedding;
     in reference:
     "Conv2d" => conv2d,
     "MaxPool2d" => max_pool2d,
     "RNN" => rnn,
     "GRU" => gru,
-    "Embedding" => embedding,
 }
 
 /// Why nobody could replay a case as it was recorded, where that is so.

@@ -6,6 +6,7 @@ pub mod cross_entropy;
 pub mod difference;
 pub mod dot;
 pub mod elementwise;
+pub mod embedding;
 pub mod entropy;
 pub mod gemm;
 pub mod norm;

@@ -19,6 +19,7 @@ macro_rules! for_each_layer_of_both {
             elu "ELU",
             l1_loss "L1Loss",
             softmax "Softmax",
+            embedding "Embedding",
             cross_entropy_loss "CrossEntropyLoss",
             bce_loss "BCELoss",
             bce_with_logits_loss "BCEWithLogitsLoss",
