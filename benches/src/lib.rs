@@ -60,3 +60,88 @@ pub fn side_by_side<R, O, F: FnMut() -> O>(
         group.bench_function(BenchmarkId::new(name, size), |bencher| bencher.iter(&mut optimized));
     }
 }
+
+/// The benchmarks of a layer of one input: forward and backward, of the inputs that a function makes of some sizes.
+#[macro_export]
+macro_rules! layer {
+    ($layer:ident, $options:expr, $sizes:expr, $input:expr) => {
+        fn optimized(execution: optimized::Execution) -> optimized::$layer {
+            let mut layer = optimized::$layer::new($options).unwrap();
+            layer.set_execution(execution).unwrap();
+            layer
+        }
+
+        fn forward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($layer), " forward"));
+            let reference = reference::$layer::new($options).unwrap();
+            for size in $sizes {
+                let (x, name) = (&$input(size), size.to_string());
+                let literal = Some(|| reference.forward(x).unwrap());
+                $crate::side_by_side(&mut group, (&name, size), literal, |execution| {
+                    let layer = optimized(execution);
+                    move || layer.forward(x).unwrap()
+                });
+            }
+        }
+
+        fn backward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($layer), " backward"));
+            let mut reference = reference::$layer::new($options).unwrap();
+            for size in $sizes {
+                let (x, name) = (&$input(size), size.to_string());
+                let g = &x.map(|x| 0.5 - x);
+                let pass = reference.forward_pass(x).unwrap();
+                let literal = Some(|| reference.backward(&pass, g).unwrap());
+                $crate::side_by_side(&mut group, (&name, size), literal, |execution| {
+                    let mut layer = optimized(execution);
+                    let pass = layer.forward_pass(x).unwrap();
+                    move || layer.backward(&pass, g).unwrap()
+                });
+            }
+        }
+
+        criterion::criterion_group!(benches, forward, backward);
+        criterion::criterion_main!(benches);
+    };
+}
+
+/// The benchmarks of a loss that joins its terms: forward and backward, of the inputs and targets that a function makes of some
+/// sizes.
+#[macro_export]
+macro_rules! loss {
+    ($loss:ident, $options:expr, $sizes:expr, $operands:expr) => {
+        fn forward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($loss), " forward"));
+            let reference = reference::$loss::new($options).unwrap();
+            for size in $sizes {
+                let ((x, t), name) = (&$operands(size), size.to_string());
+                let literal = Some(|| reference.forward(x, t).unwrap());
+                $crate::side_by_side(&mut group, (&name, size), literal, |execution| {
+                    let mut loss = optimized::$loss::new($options).unwrap();
+                    loss.set_execution(execution).unwrap();
+                    move || loss.forward(x, t).unwrap()
+                });
+            }
+        }
+
+        fn backward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($loss), " backward"));
+            let mut reference = reference::$loss::new($options).unwrap();
+            let g = &optimized::Tensor::scalar(0.5_f32);
+            for size in $sizes {
+                let ((x, t), name) = (&$operands(size), size.to_string());
+                let pass = reference.forward_pass(x, t).unwrap();
+                let literal = Some(|| reference.backward(&pass, g).unwrap());
+                $crate::side_by_side(&mut group, (&name, size), literal, |execution| {
+                    let mut loss = optimized::$loss::new($options).unwrap();
+                    loss.set_execution(execution).unwrap();
+                    let pass = loss.forward_pass(x, t).unwrap();
+                    move || loss.backward(&pass, g).unwrap()
+                });
+            }
+        }
+
+        criterion::criterion_group!(benches, forward, backward);
+        criterion::criterion_main!(benches);
+    };
+}

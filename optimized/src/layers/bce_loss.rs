@@ -1,6 +1,6 @@
 //! BCELoss: one pass over input, target and weight.
 
-use super::entropy_loss::Loss;
+use super::shared::entropy_loss::Loss;
 use crate::kernels::entropy::OfProbabilities;
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{BCELossGradients, BCELossOptions, Error, Result, StateDict, Tensor};

@@ -1,6 +1,6 @@
 //! BCEWithLogitsLoss: one pass over input, target and weights.
 
-use super::entropy_loss::Loss;
+use super::shared::entropy_loss::Loss;
 use crate::kernels::entropy::OfLogits;
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{BCEWithLogitsLossGradients, BCEWithLogitsLossOptions, Result, StateDict, Tensor};

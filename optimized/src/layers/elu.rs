@@ -1,6 +1,6 @@
 //! ELU: one kernel, elementwise.
 
-use super::elementwise::elementwise_layer;
+use super::shared::elementwise::elementwise_layer;
 use crate::kernels::activations::{ExponentialLinear, ExponentialLinearBackward};
 
 elementwise_layer! {

@@ -1,6 +1,6 @@
 //! L1Loss: one pass over operands of one shape, runs of broadcast ones.
 
-use super::difference_loss::difference_loss;
+use super::shared::difference_loss::difference_loss;
 use crate::kernels::difference::Absolute;
 
 difference_loss! {

@@ -1,6 +1,6 @@
 //! LogSigmoid: one kernel, elementwise.
 
-use super::elementwise::elementwise_layer;
+use super::shared::elementwise::elementwise_layer;
 use crate::kernels::activations;
 
 elementwise_layer! {

@@ -1,6 +1,6 @@
 //! MSELoss: one pass over operands of one shape, runs of broadcast ones.
 
-use super::difference_loss::difference_loss;
+use super::shared::difference_loss::difference_loss;
 use crate::kernels::difference::Squared;
 
 difference_loss! {

@@ -1,6 +1,6 @@
 //! ReLU: one kernel, elementwise.
 
-use super::elementwise::elementwise_layer;
+use super::shared::elementwise::elementwise_layer;
 use crate::kernels::activations::{PositivePart, PositivePartBackward};
 
 elementwise_layer! {

@@ -1,6 +1,6 @@
 //! Sigmoid: one kernel, elementwise.
 
-use super::elementwise::elementwise_layer;
+use super::shared::elementwise::elementwise_layer;
 use crate::math;
 
 elementwise_layer! {

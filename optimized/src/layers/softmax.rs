@@ -1,6 +1,6 @@
 //! Softmax: along lines of neighbouring elements, or along columns side by side.
 
-use super::elementwise::layer_without_parameters;
+use super::shared::elementwise::layer_without_parameters;
 use super::{overwrite, require_output_shape, zeros};
 use crate::kernels::softmax::{self, Lines};
 use crate::memory::{Output, fresh};

@@ -2,6 +2,7 @@
 
 mod batch_norm2d;
 mod elementwise;
+mod every_layer;
 mod linear;
 mod mse_loss;
 mod refusals;

@@ -57,6 +57,29 @@ macro_rules! of_crate {
             check("BatchNorm2d, not affine", Box::new(norm), &[2, 3, 2, 2], &[]);
             let relu = $layers::ReLU::new(vocabulary::ReLUOptions::new()).unwrap();
             check("ReLU", Box::new(relu), &[2, 3], &[]);
+            let elu = $layers::ELU::new(vocabulary::ELUOptions::new()).unwrap();
+            check("ELU", Box::new(elu), &[2, 3], &[]);
+            let softmax = $layers::Softmax::new(SoftmaxOptions::new().dim(-1)).unwrap();
+            check("Softmax", Box::new(softmax), &[2, 3], &[]);
+            let options = || vocabulary::EmbeddingOptions::new(4, 3);
+            let mut embedding = $layers::Embedding::<f64>::init(options(), &mut rng()).unwrap();
+            embedding.visit_parameters_mut(&mut |name, elements| {
+                assert_eq!(name, "weight");
+                elements.fill(0.5);
+            });
+            let mut seen = 0;
+            embedding.visit_parameters(&mut |name, tensor| {
+                assert!(name == "weight" && tensor == &Tensor::full(&[4, 3], 0.5).unwrap());
+                seen += 1;
+            });
+            assert_eq!(seen, 1);
+            // The count of batches is a number, not a list of one.
+            let norm = $layers::BatchNorm2d::<f64>::new(BatchNorm2dOptions::new(3)).unwrap();
+            let mut state = norm.state_dict();
+            assert!($layers::BatchNorm2d::<f64>::from_state_dict(BatchNorm2dOptions::new(3), &state).is_ok());
+            state.insert("num_batches_tracked", vocabulary::StateTensor::I64(Tensor::from_vec(&[1], vec![0]).unwrap()));
+            let error = $layers::BatchNorm2d::<f64>::from_state_dict(BatchNorm2dOptions::new(3), &state).unwrap_err();
+            assert_eq!(error.argument(), "num_batches_tracked");
         }
     };
 }

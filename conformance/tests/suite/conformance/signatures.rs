@@ -2,11 +2,7 @@
 //! `use optimized::Linear`, and nothing else.
 
 use rand::{SeedableRng, rngs::SmallRng};
-use vocabulary::{
-    BatchNorm2dGradients, BatchNorm2dOptions, BatchNorm2dState, Layer, LinearGradients, LinearOptions,
-    MSELossGradients, MSELossOptions, ReLUGradients, ReLUOptions, Result, SigmoidGradients, SigmoidOptions, StateDict,
-    Tensor,
-};
+use vocabulary::*;
 
 type Shape = Result<Vec<usize>>;
 type Output<T> = Result<Tensor<T>>;
@@ -16,8 +12,10 @@ macro_rules! signatures {
         mod $module {
             use super::*;
             use $layers::{
-                BatchNorm2d, BatchNorm2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid,
-                SigmoidPass,
+                BCELoss, BCELossPass, BCEWithLogitsLoss, BCEWithLogitsLossPass, BatchNorm2d, BatchNorm2dPass,
+                CrossEntropyLoss, CrossEntropyLossPass, ELU, ELUPass, Embedding, EmbeddingPass, L1Loss, L1LossPass,
+                LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss, MSELossPass, ReLU,
+                ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass, Tanh, TanhPass,
             };
 
             fn linear<T>()
@@ -65,48 +63,129 @@ macro_rules! signatures {
                 let _: fn(BatchNorm2dPass<T>) -> Tensor<T> = |pass| pass.output;
             }
 
-            fn elementwise<T: Number>()
-            where
-                ReLU: Layer<T>,
-                Sigmoid: Layer<T>,
-            {
-                let _: fn(ReLUOptions) -> Result<ReLU> = ReLU::new;
-                let _: fn(&ReLU) -> &ReLUOptions = ReLU::options;
-                let _: fn(&ReLU, &[usize]) -> Shape = ReLU::output_shape;
-                let _: fn(&ReLU, &Tensor<T>) -> Output<T> = ReLU::forward::<T>;
-                let _: fn(&mut ReLU, &Tensor<T>) -> Result<ReLUPass<T>> = ReLU::forward_pass::<T>;
-                let _: fn(&ReLU, &ReLUPass<T>, &Tensor<T>) -> Result<ReLUGradients<T>> = ReLU::backward::<T>;
-                let _: fn(SigmoidOptions) -> Result<Sigmoid> = Sigmoid::new;
-                let _: fn(&Sigmoid) -> &SigmoidOptions = Sigmoid::options;
-                let _: fn(&Sigmoid, &[usize]) -> Shape = Sigmoid::output_shape;
-                let _: fn(&Sigmoid, &Tensor<T>) -> Output<T> = Sigmoid::forward::<T>;
-                let _: fn(&mut Sigmoid, &Tensor<T>) -> Result<SigmoidPass<T>> = Sigmoid::forward_pass::<T>;
-                let _: fn(&Sigmoid, &SigmoidPass<T>, &Tensor<T>) -> Result<SigmoidGradients<T>> =
-                    Sigmoid::backward::<T>;
+            /// Of a layer of one input.
+            macro_rules! of_one_input {
+                ($layer:ident, $pass:ident, $options:ident, $gradients:ident) => {{
+                    let _: fn($options) -> Result<$layer> = $layer::new;
+                    let _: fn(&$layer) -> &$options = $layer::options;
+                    let _: fn(&$layer, &[usize]) -> Shape = $layer::output_shape;
+                    let _: fn(&$layer, &Tensor<T>) -> Output<T> = $layer::forward::<T>;
+                    let _: fn(&mut $layer, &Tensor<T>) -> Result<$pass<T>> = $layer::forward_pass::<T>;
+                    let _: fn(&$layer, &$pass<T>, &Tensor<T>) -> Result<$gradients<T>> = $layer::backward::<T>;
+                    let _: fn($pass<T>) -> Tensor<T> = |pass| pass.output;
+                    let _: fn($gradients<T>) -> Tensor<T> = |gradients| gradients.input;
+                    let _: fn($layer) -> Box<dyn Layer<T>> = |layer| Box::new(layer);
+                }};
             }
 
-            fn losses<T: Number>() {
-                let _: fn(MSELossOptions) -> Result<MSELoss> = MSELoss::new;
-                let _: fn(&MSELoss) -> &MSELossOptions = MSELoss::options;
-                let _: fn(&MSELoss, &[usize], &[usize]) -> Shape = MSELoss::output_shape;
-                let _: fn(&MSELoss, &Tensor<T>, &Tensor<T>) -> Output<T> = MSELoss::forward::<T>;
-                let _: fn(&mut MSELoss, &Tensor<T>, &Tensor<T>) -> Result<MSELossPass<T>> = MSELoss::forward_pass::<T>;
-                let _: fn(&MSELoss, &MSELossPass<T>, &Tensor<T>) -> Result<MSELossGradients<T>> =
-                    MSELoss::backward::<T>;
+            fn layers_of_one_input<T: Number>() {
+                of_one_input!(ReLU, ReLUPass, ReLUOptions, ReLUGradients);
+                of_one_input!(LeakyReLU, LeakyReLUPass, LeakyReLUOptions, LeakyReLUGradients);
+                of_one_input!(ELU, ELUPass, ELUOptions, ELUGradients);
+                of_one_input!(Sigmoid, SigmoidPass, SigmoidOptions, SigmoidGradients);
+                of_one_input!(LogSigmoid, LogSigmoidPass, LogSigmoidOptions, LogSigmoidGradients);
+                of_one_input!(Tanh, TanhPass, TanhOptions, TanhGradients);
+                of_one_input!(Softmax, SoftmaxPass, SoftmaxOptions, SoftmaxGradients);
+            }
+
+            /// Of a loss of numbers, whose own type is the first.
+            macro_rules! of_loss {
+                ($loss:ty, $name:ident, $pass:ident, $options:ident, $gradients:ident) => {{
+                    let _: fn($options) -> Result<$loss> = $name::new;
+                    let _: fn(&$loss) -> &$options = $name::options;
+                    let _: fn(&$loss, &[usize], &[usize]) -> Shape = $name::output_shape;
+                    let _: fn(&$loss, &Tensor<T>, &Tensor<T>) -> Output<T> = |loss, x, t| loss.forward(x, t);
+                    let _: fn(&mut $loss, &Tensor<T>, &Tensor<T>) -> Result<$pass<T>> =
+                        |loss, x, t| loss.forward_pass(x, t);
+                    let _: fn(&$loss, &$pass<T>, &Tensor<T>) -> Result<$gradients<T>> =
+                        |loss, pass, g| loss.backward(pass, g);
+                    let _: fn($pass<T>) -> Tensor<T> = |pass| pass.output;
+                    let _: fn($gradients<T>) -> (Tensor<T>, Tensor<T>) =
+                        |gradients| (gradients.input, gradients.target);
+                }};
+            }
+
+            fn losses<T: Number + vocabulary::StateElement>() {
+                of_loss!(MSELoss, MSELoss, MSELossPass, MSELossOptions, MSELossGradients);
+                of_loss!(L1Loss, L1Loss, L1LossPass, L1LossOptions, L1LossGradients);
+                of_loss!(BCELoss<T>, BCELoss, BCELossPass, BCELossOptions, BCELossGradients);
+                of_loss!(
+                    BCEWithLogitsLoss<T>,
+                    BCEWithLogitsLoss,
+                    BCEWithLogitsLossPass,
+                    BCEWithLogitsLossOptions,
+                    BCEWithLogitsLossGradients
+                );
+                let _: fn(BCELossOptions, Option<Tensor<T>>) -> Result<BCELoss<T>> = BCELoss::with_weight;
+                let _: fn(BCELossOptions, &StateDict) -> Result<BCELoss<T>> = BCELoss::from_state_dict;
+                let _: fn(&BCELoss<T>) -> StateDict = BCELoss::state_dict;
+                let _: fn(&BCELoss<T>) -> Option<&Tensor<T>> = BCELoss::weight;
+                let _: fn(
+                    BCEWithLogitsLossOptions,
+                    Option<Tensor<T>>,
+                    Option<Tensor<T>>,
+                ) -> Result<BCEWithLogitsLoss<T>> = BCEWithLogitsLoss::with_weights;
+                let _: fn(BCEWithLogitsLossOptions, &StateDict) -> Result<BCEWithLogitsLoss<T>> =
+                    BCEWithLogitsLoss::from_state_dict;
+                let _: fn(&BCEWithLogitsLoss<T>) -> StateDict = BCEWithLogitsLoss::state_dict;
+                let _: fn(&BCEWithLogitsLoss<T>) -> Option<&Tensor<T>> = BCEWithLogitsLoss::weight;
+                let _: fn(&BCEWithLogitsLoss<T>) -> Option<&Tensor<T>> = BCEWithLogitsLoss::pos_weight;
+            }
+
+            fn cross_entropy_loss<T: Number + vocabulary::StateElement>() {
+                type Loss<T> = CrossEntropyLoss<T>;
+                let _: fn(CrossEntropyLossOptions) -> Result<Loss<T>> = Loss::new;
+                let _: fn(CrossEntropyLossOptions, Option<Tensor<T>>) -> Result<Loss<T>> = Loss::with_weight;
+                let _: fn(CrossEntropyLossOptions, &StateDict) -> Result<Loss<T>> = Loss::from_state_dict;
+                let _: fn(&Loss<T>) -> StateDict = Loss::state_dict;
+                let _: fn(&Loss<T>) -> &CrossEntropyLossOptions = Loss::options;
+                let _: fn(&Loss<T>) -> Option<&Tensor<T>> = Loss::weight;
+                let _: fn(&Loss<T>, &[usize], &[usize]) -> Shape = Loss::output_shape;
+                let _: fn(&Loss<T>, &Tensor<T>, &Tensor<i64>) -> Output<T> = |loss, x, t| loss.forward(x, t);
+                let _: fn(&Loss<T>, &Tensor<T>, &CrossEntropyTarget<T>) -> Output<T> = |loss, x, t| loss.forward(x, t);
+                let _: fn(&mut Loss<T>, &Tensor<T>, &Tensor<i64>) -> Result<CrossEntropyLossPass<T>> =
+                    |loss, x, t| loss.forward_pass(x, t);
+                let _: fn(&Loss<T>, &CrossEntropyLossPass<T>, &Tensor<T>) -> Result<CrossEntropyLossGradients<T>> =
+                    Loss::backward;
+                let _: fn(CrossEntropyLossPass<T>) -> Tensor<T> = |pass| pass.output;
+            }
+
+            fn embedding<T: Number + vocabulary::StateElement>() {
+                let _: fn(EmbeddingOptions, &mut SmallRng) -> Result<Embedding<T>> =
+                    |options, rng| Embedding::init(options, rng);
+                let _: fn(EmbeddingOptions, Tensor<T>) -> Result<Embedding<T>> = Embedding::with_parameters;
+                let _: fn(EmbeddingOptions, &StateDict) -> Result<Embedding<T>> = Embedding::from_state_dict;
+                let _: fn(&Embedding<T>) -> StateDict = Embedding::state_dict;
+                let _: fn(&Embedding<T>) -> &EmbeddingOptions = Embedding::options;
+                let _: fn(&Embedding<T>) -> &Tensor<T> = Embedding::weight;
+                let _: fn(&Embedding<T>, &mut dyn FnMut(&str, &Tensor<T>)) = Embedding::visit_parameters;
+                let _: fn(&mut Embedding<T>, &mut dyn FnMut(&str, &mut [T])) = Embedding::visit_parameters_mut;
+                let _: fn(&Embedding<T>, &[usize]) -> Shape = Embedding::output_shape;
+                let _: fn(&Embedding<T>, &Tensor<i64>) -> Output<T> = |layer, input| layer.forward(input);
+                let _: fn(&Embedding<T>, &Tensor<i32>) -> Output<T> = |layer, input| layer.forward(input);
+                let _: fn(&mut Embedding<T>, &Tensor<i64>) -> Result<EmbeddingPass<T>> =
+                    |layer, input| layer.forward_pass(input);
+                let _: fn(&Embedding<T>, &EmbeddingPass<T>, &Tensor<T>) -> Result<EmbeddingGradients<T>> =
+                    Embedding::backward;
+                let _: fn(EmbeddingPass<T>) -> Tensor<T> = |pass| pass.output;
             }
 
             /// That this compiles is the proof; it is called so that it is not dead.
             #[test]
             fn are_as_stated() {
-                let stated: [fn(); 8] = [
+                let stated: [fn(); 12] = [
                     linear::<f32>,
                     linear::<f64>,
                     batch_norm2d::<f32>,
                     batch_norm2d::<f64>,
-                    elementwise::<f32>,
-                    elementwise::<f64>,
+                    layers_of_one_input::<f32>,
+                    layers_of_one_input::<f64>,
                     losses::<f32>,
                     losses::<f64>,
+                    cross_entropy_loss::<f32>,
+                    cross_entropy_loss::<f64>,
+                    embedding::<f32>,
+                    embedding::<f64>,
                 ];
                 stated.iter().for_each(|stated| stated());
             }

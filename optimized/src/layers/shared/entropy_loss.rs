@@ -1,13 +1,13 @@
 //! What the losses of binary cross-entropy have in common.
 
-use super::{overwrite, require_output_shape};
 use crate::kernels::entropy::{self, Entropy, Operand, Problem, Weight};
+use crate::layers::{overwrite, require_output_shape};
 use crate::memory::{Output, fresh};
 use crate::{Execution, Float};
 use vocabulary::{Error, Reduction, Result, Tensor};
 
 /// A loss, as its calls see it.
-pub(super) struct Loss<'a, T, E> {
+pub struct Loss<'a, T, E> {
     pub layer: &'static str,
     pub of: E,
     pub reduction: Reduction,

@@ -1,9 +1,9 @@
 //! What losses of the difference of input and target have in common, so that their files hold formulas alone.
 
-use super::{overwrite, zeros};
 use crate::kernels::difference::{self, Difference, Slope, Terms};
 use crate::kernels::elementwise;
 use crate::kernels::strided::{self, Broadcast};
+use crate::layers::{overwrite, zeros};
 use crate::memory::{Output, count, fresh};
 use crate::{Choice, Execution, Float, Isa, Threads};
 use vocabulary::{Error, Reduction, Result, Tensor};
@@ -12,7 +12,7 @@ use vocabulary::{Error, Reduction, Result, Tensor};
 const ORDER: [&str; 2] = ["one_pass", "strided"];
 
 /// A loss, as its calls see it.
-pub(super) struct Loss<'a, D> {
+pub struct Loss<'a, D> {
     pub layer: &'static str,
     pub of: D,
     pub reduction: Reduction,
@@ -205,8 +205,8 @@ macro_rules! difference_loss {
                 Ok(())
             }
 
-            fn calls(&self) -> super::difference_loss::Loss<'_, impl crate::kernels::difference::Difference> {
-                super::difference_loss::Loss {
+            fn calls(&self) -> crate::layers::shared::difference_loss::Loss<'_, impl crate::kernels::difference::Difference> {
+                crate::layers::shared::difference_loss::Loss {
                     layer: stringify!($loss),
                     of: $difference,
                     reduction: self.options.effective_reduction(),
@@ -278,7 +278,7 @@ macro_rules! difference_loss {
             /// Where `grad_output` does not have the output's shape, the pass was made under another reduction, or the forced
             /// algorithm refuses.
             pub fn backward<T: Float>(&self, pass: &$pass<T>, grad_output: &Tensor<T>) -> Result<$gradients<T>> {
-                super::require_output_shape(stringify!($loss), grad_output, pass.output.shape())?;
+                crate::layers::require_output_shape(stringify!($loss), grad_output, pass.output.shape())?;
                 let operands = (&pass.input, &pass.target);
                 let [input, target] = self.calls().backward(operands, pass.output.shape(), grad_output)?;
                 Ok($gradients { input, target })
@@ -286,4 +286,4 @@ macro_rules! difference_loss {
         }
     };
 }
-pub(super) use difference_loss;
+pub(crate) use difference_loss;

@@ -1,25 +1,20 @@
 //! What the layers that treat each element by itself have in common, so that their files hold formulas alone.
 
-use super::{overwrite, require_output_shape};
 use crate::kernels::elementwise::{self, Map, Zip};
+use crate::layers::{overwrite, require_output_shape};
 use crate::memory::{Output, fresh};
 use crate::{Execution, Float};
 use vocabulary::{Result, Tensor};
 
 /// f of each element.
-pub(super) fn forward<T: Float>(
-    layer: &str,
-    f: impl Map<T>,
-    execution: &Execution,
-    input: &Tensor<T>,
-) -> Result<Tensor<T>> {
+pub fn forward<T: Float>(layer: &str, f: impl Map<T>, execution: &Execution, input: &Tensor<T>) -> Result<Tensor<T>> {
     let mut output = fresh(layer, input.shape())?;
     elementwise::map(f, execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
     output.tensor(input.shape())
 }
 
 /// f of each element, written into the caller's tensor.
-pub(super) fn forward_into<T: Float>(
+pub fn forward_into<T: Float>(
     layer: &str,
     f: impl Map<T>,
     execution: &Execution,
@@ -32,7 +27,7 @@ pub(super) fn forward_into<T: Float>(
 }
 
 /// f of each element of what the forward kept and of the output's gradient.
-pub(super) fn backward<T: Float>(
+pub fn backward<T: Float>(
     layer: &str,
     f: impl Zip<T>,
     execution: &Execution,
@@ -128,7 +123,7 @@ macro_rules! elementwise_layer {
                 &self,
                 input: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<vocabulary::Tensor<T>> {
-                super::elementwise::forward(stringify!($layer), self.map()?, &self.execution, input)
+                crate::layers::shared::elementwise::forward(stringify!($layer), self.map()?, &self.execution, input)
             }
 
             /// `forward`, written into `output`, whose elements are overwritten.
@@ -150,7 +145,7 @@ macro_rules! elementwise_layer {
                 input: &vocabulary::Tensor<T>,
                 output: &mut vocabulary::Tensor<T>,
             ) -> vocabulary::Result<()> {
-                super::elementwise::forward_into(stringify!($layer), self.map()?, &self.execution, input, output)
+                crate::layers::shared::elementwise::forward_into(stringify!($layer), self.map()?, &self.execution, input, output)
             }
 
             /// `forward`, written over the input.
@@ -204,13 +199,13 @@ macro_rules! elementwise_layer {
                 pass: &$pass<T>,
                 grad_output: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<vocabulary::$gradients<T>> {
-                super::require_output_shape(stringify!($layer), grad_output, pass.kept.shape())?;
+                crate::layers::require_output_shape(stringify!($layer), grad_output, pass.kept.shape())?;
                 $({
                     let $check_options = &self.options;
                     $check_backward?;
                 })?
                 let $backward_options = &self.options;
-                let input = super::elementwise::backward(
+                let input = crate::layers::shared::elementwise::backward(
                     stringify!($layer),
                     $backward,
                     &self.execution,
@@ -221,10 +216,10 @@ macro_rules! elementwise_layer {
             }
         }
 
-        super::elementwise::layer_without_parameters!($layer);
+        crate::layers::shared::elementwise::layer_without_parameters!($layer);
     };
 }
-pub(super) use elementwise_layer;
+pub(crate) use elementwise_layer;
 
 /// The trait `Layer` for a layer that has one input, one output and no parameters.
 macro_rules! layer_without_parameters {
@@ -257,4 +252,4 @@ macro_rules! layer_without_parameters {
         }
     };
 }
-pub(super) use layer_without_parameters;
+pub(crate) use layer_without_parameters;

@@ -1,0 +1,5 @@
+//! What several layers have in common, so that their files hold formulas alone.
+
+pub mod difference_loss;
+pub mod elementwise;
+pub mod entropy_loss;
