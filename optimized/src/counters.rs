@@ -29,11 +29,14 @@ pub(crate) enum Counter {
     BatchNorm2dByPass,
     MSELossOnePass,
     MSELossStrided,
+    Conv2dPointwise,
+    Conv2dDirect,
+    Conv2dIm2col,
     Exp,
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 13] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -43,6 +46,9 @@ const NAMES: [&str; 10] = [
     "BatchNorm2d/by_pass",
     "MSELoss/one_pass",
     "MSELoss/strided",
+    "Conv2d/pointwise",
+    "Conv2d/direct",
+    "Conv2d/im2col",
     "math/exp",
 ];
 

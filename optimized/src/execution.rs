@@ -119,6 +119,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
     match layer {
         "Linear" => &["packed", "gemm", "dot"],
         "ReLU" | "Sigmoid" => &["elementwise"],
+        "Conv2d" => &["pointwise", "direct", "im2col"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "MSELoss" => &["one_pass", "strided"],
         _ => &[],

@@ -1,6 +1,7 @@
 //! The kernels, each named by its method. They take slices whose sizes the layers have checked.
 
 pub mod columns;
+pub mod conv2d;
 pub mod dot;
 pub mod elementwise;
 pub mod gemm;

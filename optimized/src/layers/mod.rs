@@ -1,19 +1,21 @@
 //! The layers: each checks its arguments, describes its problem, chooses a kernel and runs it.
 
 mod batch_norm2d;
+mod conv2d;
 mod linear;
 mod mse_loss;
 mod relu;
 mod sigmoid;
 
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
+pub use conv2d::{Conv2d, Conv2dPass};
 pub use linear::{Linear, LinearPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
 
 use crate::simd::Lanes;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, Threads};
 
 /// Refuses a gradient whose shape is not that of the output it belongs to.
 fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize]) -> Result<()> {
@@ -40,4 +42,12 @@ fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usiz
 /// A tensor of zeros, refused where it cannot be stored.
 fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
     Tensor::full(shape, T::ZERO).map_err(|error| error.of(layer, argument))
+}
+
+/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
+const WORK_OF_THREADS: usize = 1 << 20;
+
+/// The threads that so many multiply-adds are done by.
+fn worth_their_waking(threads: Threads, work: usize) -> Threads {
+    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
 }
