@@ -33,7 +33,8 @@ mod threads;
 pub use execution::{Choice, Execution, algorithms};
 pub use float::Float;
 pub use layers::{
-    BatchNorm2d, BatchNorm2dPass, Conv2d, Conv2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
+    BatchNorm2d, BatchNorm2dPass, Conv2d, Conv2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass,
+    Sigmoid, SigmoidPass,
 };
 pub use simd::Isa;
 pub use threads::Threads;

@@ -114,9 +114,9 @@ layers! {
     "ReLU" => relu,
     "Sigmoid" => sigmoid,
     "BatchNorm2d" => batch_norm2d,
-    "MSELoss" => mse_loss;
+    "MSELoss" => mse_loss,
+    "Conv2d" => conv2d;
     in reference:
-    "Conv2d" => conv2d,
     "MaxPool2d" => max_pool2d,
     "LogSigmoid" => log_sigmoid,
     "Tanh" => tanh,

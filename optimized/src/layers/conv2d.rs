@@ -294,10 +294,9 @@ fn refusal(algorithm: &str, problem: &Problem) -> Option<String> {
         "pointwise" if !problem.is_pointwise() => {
             Some("pointwise takes kernels of one tap that reads each element of the input once".to_owned())
         }
-        "direct" if problem.depth() > MOST_TERMS => Some(format!(
-            "direct takes windows of at most {MOST_TERMS} terms, and these have {}",
-            problem.depth()
-        )),
+        "direct" if problem.depth() > MOST_TERMS => {
+            Some(format!("direct takes windows of at most {MOST_TERMS} terms, and these have {}", problem.depth()))
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Each kernel against small loops written out here, at every instruction set and at 1, 2 and 3 threads.
 
 mod batch_norm2d;
+mod conv2d;
 mod elementwise;
 mod linear;
 mod mse_loss;

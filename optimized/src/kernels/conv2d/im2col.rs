@@ -8,8 +8,8 @@
 //!    lies in the second-level cache, and added to what its windows read, in order;
 //! 3. threads take tiles of y, or some channels of an image's gradient, that the shapes alone decide on.
 
-use super::unrolled::Unrolled;
 use super::Problem;
+use super::unrolled::Unrolled;
 use crate::counters::Counter;
 use crate::kernels::packed::{self, Factor, Matrix, Multiply, Output, PANELS, ROWS};
 use crate::kernels::tiles::{Tile, parts};
@@ -40,12 +40,7 @@ pub fn forward<T: Lanes>(
 }
 
 /// The input's gradient.
-pub fn backward_input<T: Lanes>(
-    problem: &Problem,
-    (isa, threads): (Isa, Threads),
-    (g, w): (&[T], &[T]),
-    dx: &mut [T],
-) {
+pub fn backward_input<T: Lanes>(problem: &Problem, (isa, threads): (Isa, Threads), (g, w): (&[T], &[T]), dx: &mut [T]) {
     let (depth, positions, area) = (problem.depth(), problem.positions(), problem.area());
     let span = packed::span::<T>(isa, positions);
     let channels = channels(problem);
@@ -116,7 +111,8 @@ mod tests {
 
     #[test]
     fn a_task_takes_as_many_channels_as_a_tile_has_rows_for() {
-        let of = |channels, kernel: usize| Problem::new(&Conv2dOptions::new(channels, 1, kernel), &[1, channels, 99, 99]);
+        let of =
+            |channels, kernel: usize| Problem::new(&Conv2dOptions::new(channels, 1, kernel), &[1, channels, 99, 99]);
         assert_eq!(channels(&of(64, 3)), 21);
         assert_eq!(channels(&of(5, 3)), 5);
         assert_eq!(channels(&of(64, 1)), 64);

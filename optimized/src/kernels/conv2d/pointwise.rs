@@ -44,7 +44,8 @@ fn product<'a, T: Lanes>(
     let span = packed::span::<T>(isa, area);
     packed::for_each_tile(threads, c, (rows, area), span, |plane, tile| {
         let (a, addend) = (a(plane % groups), addend(plane % groups).map(|addend| &addend[tile.row..]));
-        let r = Factor::AsItLies { elements: &r[plane * depth * area..][..depth * area], step: area, column: tile.column };
+        let r =
+            Factor::AsItLies { elements: &r[plane * depth * area..][..depth * area], step: area, column: tile.column };
         let (first, output) = (tile.row, Output::Plain(tile, addend));
         Multiply { counter: COUNTER, a, first, r, depth, span, output }.run(isa);
     });

@@ -264,6 +264,6 @@ mod tests {
         let mut cut = Vec::new();
         problem.for_each_row(1..11, |image, row, windows, done| cut.push((image, row, windows, done)));
         assert_eq!(cut, [(0, 0, 1..3, 0), (0, 1, 0..3, 2), (1, 0, 0..3, 5), (1, 1, 0..2, 8)]);
-        problem.for_each_row(3..3, |..| panic!("nothing is left"));
+        problem.for_each_row(3..3, |_, _, _, _| panic!("nothing is left"));
     }
 }

@@ -115,9 +115,8 @@ pub fn for_each_tile<T: Lanes>(
     }
     let few = planes.len() * rows.div_ceil(ROWS) * panels.div_ceil(PANELS) < FEW_TILES;
     let (height, panels) = if few { (ROWS / 4, 1) } else { (ROWS, PANELS) };
-    let tasks = planes.flat_map(|(i, plane)| {
-        tiles(plane, columns, (height, panels * span)).into_iter().map(move |tile| (i, tile))
-    });
+    let tasks = planes
+        .flat_map(|(i, plane)| tiles(plane, columns, (height, panels * span)).into_iter().map(move |tile| (i, tile)));
     let tasks: Vec<_> = tasks.collect();
     threads::for_each(threads, tasks.into_iter(), |(i, tile)| work(i, tile));
 }

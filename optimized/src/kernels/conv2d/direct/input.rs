@@ -10,12 +10,7 @@ use crate::threads::{self, Threads};
 const TASK: usize = 1 << 12;
 
 /// The input's gradient, into zeros.
-pub fn backward_input<T: Lanes>(
-    problem: &Problem,
-    (isa, threads): (Isa, Threads),
-    (g, w): (&[T], &[T]),
-    dx: &mut [T],
-) {
+pub fn backward_input<T: Lanes>(problem: &Problem, (isa, threads): (Isa, Threads), (g, w): (&[T], &[T]), dx: &mut [T]) {
     let area = problem.area();
     let planes = (TASK / area).max(1);
     threads::for_each(threads, dx.chunks_mut(planes * area).enumerate(), |(task, dx)| {

@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn lines_hold_what_windows_read() {
         for mode in [PaddingMode::Zeros, PaddingMode::Reflect, PaddingMode::Circular] {
-            for (stride, dilation, kernel) in [(1, 1, 3), (1, 2, 2), (2, 1, 3), (2, 2, 3), (3, 2, 2), (1, 6, 2), (4, 1, 1)] {
+            for (stride, dilation, kernel) in
+                [(1, 1, 3), (1, 2, 2), (2, 1, 3), (2, 2, 3), (3, 2, 2), (1, 6, 2), (4, 1, 1)]
+            {
                 let options =
                     Conv2dOptions::new(2, 1, kernel).stride(stride).dilation(dilation).padding(2).padding_mode(mode);
                 let problem = Problem::new(&options, &[2, 9, 7]);
