@@ -32,11 +32,12 @@ pub(crate) enum Counter {
     Conv2dPointwise,
     Conv2dDirect,
     Conv2dIm2col,
+    MaxPool2d,
     Exp,
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -49,6 +50,7 @@ const NAMES: [&str; 13] = [
     "Conv2d/pointwise",
     "Conv2d/direct",
     "Conv2d/im2col",
+    "MaxPool2d/windows",
     "math/exp",
 ];
 

@@ -120,6 +120,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
         "Linear" => &["packed", "gemm", "dot"],
         "ReLU" | "Sigmoid" => &["elementwise"],
         "Conv2d" => &["pointwise", "direct", "im2col"],
+        "MaxPool2d" => &["windows"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "MSELoss" => &["one_pass", "strided"],
         _ => &[],

@@ -33,8 +33,8 @@ mod threads;
 pub use execution::{Choice, Execution, algorithms};
 pub use float::Float;
 pub use layers::{
-    BatchNorm2d, BatchNorm2dPass, Conv2d, Conv2dPass, Linear, LinearPass, MSELoss, MSELossPass, ReLU, ReLUPass,
-    Sigmoid, SigmoidPass,
+    BatchNorm2d, BatchNorm2dPass, Conv2d, Conv2dPass, Linear, LinearPass, MSELoss, MSELossPass, MaxPool2d,
+    MaxPool2dPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
 };
 pub use simd::Isa;
 pub use threads::Threads;
@@ -42,7 +42,6 @@ pub use vocabulary::*;
 
 /// The layers that `reference` has and this crate does not have yet.
 pub const STILL_TO_COME: &[&str] = &[
-    "MaxPool2d",
     "LogSigmoid",
     "Tanh",
     "LeakyReLU",

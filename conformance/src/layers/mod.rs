@@ -115,9 +115,9 @@ layers! {
     "Sigmoid" => sigmoid,
     "BatchNorm2d" => batch_norm2d,
     "MSELoss" => mse_loss,
-    "Conv2d" => conv2d;
+    "Conv2d" => conv2d,
+    "MaxPool2d" => max_pool2d;
     in reference:
-    "MaxPool2d" => max_pool2d,
     "LogSigmoid" => log_sigmoid,
     "Tanh" => tanh,
     "LeakyReLU" => leaky_relu,

@@ -3,6 +3,7 @@
 mod batch_norm2d;
 mod conv2d;
 mod linear;
+mod max_pool2d;
 mod mse_loss;
 mod relu;
 mod sigmoid;
@@ -10,6 +11,7 @@ mod sigmoid;
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
 pub use conv2d::{Conv2d, Conv2dPass};
 pub use linear::{Linear, LinearPass};
+pub use max_pool2d::{MaxPool2d, MaxPool2dPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};

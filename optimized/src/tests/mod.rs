@@ -4,6 +4,7 @@ mod batch_norm2d;
 mod conv2d;
 mod elementwise;
 mod linear;
+mod max_pool2d;
 mod mse_loss;
 mod refusals;
 
