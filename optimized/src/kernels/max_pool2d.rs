@@ -144,17 +144,26 @@ fn hold<T: Lanes>(best: &mut [T], x: &[T], stride: usize) {
 /// The same, with the place of the best; `first` is that of the first element.
 #[inline(always)]
 fn hold_with_places<T: Lanes>((best, places): (&mut [T], &mut [i64]), (x, first): (&[T], i64), stride: usize) {
-    let step = |best: &mut T, place: &mut i64, x: T, at: i64| {
+    // Counted by itself: no vectors are made of a range that is zipped.
+    let mut at = first;
+    let mut step = |best: &mut T, place: &mut i64, x: T| {
         let taken = larger(*best, x) | (*place < 0);
         *best = if taken { x } else { *best };
         *place = if taken { at } else { *place };
+        at += stride as i64;
     };
-    let bests = best.iter_mut().zip(places);
     match stride {
-        1 => bests.zip(x).zip(first..).for_each(|(((best, place), x), at)| step(best, place, *x, at)), // 1
+        1 => best.iter_mut().zip(places).zip(x).for_each(|((best, place), x)| step(best, place, *x)), // 1
+        2 => {
+            let (pairs, rest) = x[..(2 * best.len()).min(x.len())].as_chunks::<2>();
+            best.iter_mut().zip(&mut *places).zip(pairs).for_each(|((best, place), x)| step(best, place, x[0]));
+            if let (Some(best), Some(place), [x]) = (best.get_mut(pairs.len()), places.get_mut(pairs.len()), rest) {
+                step(best, place, *x);
+            }
+        }
         _ => {
-            let elements = x.iter().step_by(stride).zip((first..).step_by(stride));
-            bests.zip(elements).for_each(|((best, place), (x, at))| step(best, place, *x, at));
+            let bests = best.iter_mut().zip(places);
+            bests.zip(x.iter().step_by(stride)).for_each(|((best, place), x)| step(best, place, *x));
         }
     }
 }
