@@ -110,10 +110,10 @@ impl<T: Lanes, const M: usize> Row<'_, T, M> {
         let mut sums = [[T::splat(s, T::ZERO); V]; M];
         for (k, place) in self.places.iter().enumerate() {
             let x = &T::registers::<S>(&self.lines[place + at..][..len]).0[..V];
-            for m in 0..M {
-                let w = T::splat(s, self.terms[m].0[k]);
+            for (sums, (weights, _)) in sums.iter_mut().zip(&self.terms) {
+                let w = T::splat(s, weights[k]);
                 for v in 0..V {
-                    sums[m][v] = T::multiply_add(s, w, x[v], sums[m][v]); // 2
+                    sums[v] = T::multiply_add(s, w, x[v], sums[v]); // 2
                 }
             }
         }
