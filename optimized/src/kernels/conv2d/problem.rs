@@ -2,7 +2,7 @@
 
 use crate::kernels::windows::Axis;
 use std::ops::Range;
-use vocabulary::{Conv2dOptions, Padding};
+use vocabulary::{Conv2dOptions, Padding, PaddingMode};
 
 /// An axis of an input of `size` elements, which the options accept.
 fn axis(options: &Conv2dOptions, axis: usize, size: usize) -> Axis {
@@ -81,6 +81,19 @@ impl Problem {
         sizes.into_iter().fold(self.axes[0].windows, usize::saturating_mul)
     }
 
+    /// The convolution of the output's gradient that gives the input's, where windows start at every element, and zeros are padded.
+    pub fn turned(&self) -> Option<Self> {
+        let literal = |axis: &Axis| axis.stride == 1 && axis.mode == PaddingMode::Zeros;
+        let turned = |axis: Axis| Axis {
+            size: axis.windows,
+            start: (axis.dilation * (axis.kernel - 1)) as i64 - axis.start,
+            windows: axis.size,
+            ..axis
+        };
+        let turned = Self { inputs: self.outputs, outputs: self.inputs, axes: self.axes.map(turned), ..*self };
+        self.axes.iter().all(literal).then_some(turned)
+    }
+
     /// Cuts a range of positions, those of all images one after the other, where rows of the output end: calls `f` with the image,
     /// the row, its windows, and how many positions came before.
     #[inline(always)]
@@ -105,6 +118,19 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_turned_twice_is_as_it_was() {
+        let options = Conv2dOptions::new(6, 4, (2, 3)).padding((1, 4)).dilation((3, 1)).groups(2);
+        let problem = Problem::new(&options, &[5, 6, 8, 9]);
+        let once = problem.turned().unwrap();
+        assert_eq!((once.inputs, once.outputs, once.axes.map(|axis| axis.start)), (2, 3, [2, -2]));
+        let (again, sizes) = (once.turned().unwrap(), |axis: Axis| (axis.size, axis.windows, axis.start));
+        assert_eq!((again.inputs, again.axes.map(sizes)), (3, problem.axes.map(sizes)));
+        for other in [options.clone().stride((1, 2)), options.padding(1).padding_mode(PaddingMode::Replicate)] {
+            assert!(Problem::new(&other, &[5, 6, 8, 9]).turned().is_none());
+        }
+    }
 
     #[test]
     fn positions_are_cut_where_rows_and_images_end() {
