@@ -1,5 +1,6 @@
 use super::{assert_close, assert_same_bits, executions, integers, tensor_f32, tensor_f64};
 use crate::{Conv2d, Conv2dOptions, Execution, Padding, PaddingMode, Tensor, algorithms};
+use rand::SeedableRng;
 
 /// What an axis reads, written out: a place in the input, or a padded zero.
 fn source(options: &Conv2dOptions, axis: usize, size: usize, window: usize, tap: usize) -> Option<usize> {
@@ -231,6 +232,28 @@ fn without_bias_in_double_precision_and_without_a_batch() {
             assert_eq!((gradients.input.shape(), gradients.bias.is_none()), (&[6, 9, 24][..], true));
         }
     }
+}
+
+#[test]
+fn parameters_and_passes_are_kept_and_those_of_other_sizes_refused() {
+    let options = Conv2dOptions::new(2, 3, (1, 2));
+    let conv = Conv2d::<f32>::init(options.clone(), &mut rand::rngs::SmallRng::seed_from_u64(1)).unwrap();
+    let bound = 0.5 + 1e-6;
+    assert!(conv.weight().as_slice().iter().chain(conv.bias().unwrap().as_slice()).all(|x| x.abs() <= bound));
+    let mut again = Conv2d::from_state_dict(options.clone(), &conv.state_dict()).unwrap();
+    assert_eq!((again.weight(), again.bias(), again.options()), (conv.weight(), conv.bias(), &options));
+    let wider = Conv2dOptions::new(2, 3, (1, 3));
+    assert!(Conv2d::<f32>::from_state_dict(wider.clone(), &conv.state_dict()).is_err());
+    assert!(Conv2d::<f32>::from_state_dict(options.bias(false), &conv.state_dict()).is_err());
+    let pass = again.forward_pass(&integers(&[1, 2, 4, 5], 1)).unwrap();
+    assert_eq!(pass.output.shape(), [1, 3, 4, 4]);
+    assert!(again.backward(&pass, &integers(&[1, 3, 4, 5], 1)).is_err());
+    let wider = Conv2d::<f32>::init(wider, &mut rand::rngs::SmallRng::seed_from_u64(1)).unwrap();
+    assert!(wider.backward(&pass, &integers(&[1, 3, 4, 3], 1)).is_err());
+    assert!(again.forward_into(&integers(&[1, 2, 4, 5], 1), &mut integers(&[1, 3, 4, 5], 1)).is_err());
+    again.set_execution(Execution::default().algorithm("pointwise".to_owned())).unwrap();
+    let error = again.forward(&integers(&[1, 2, 4, 5], 1)).unwrap_err();
+    assert_eq!((error.layer(), error.argument()), ("Conv2d", "algorithm"));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub fn forward<T: Lanes>(
 ) {
     let (depth, outputs, positions) = (problem.depth(), problem.outputs, problem.positions());
     let span = packed::span::<T>(isa, positions);
-    packed::for_each_tile(threads, y, (outputs, positions), span, |plane, tile| {
+    packed::for_each_tile(threads, y, (outputs, positions), packed::tile_sizes(span), |plane, tile| {
         let group = plane % problem.groups;
         let u = Unrolled { problem, x: &x[plane * problem.inputs * problem.area()..] };
         let r = Factor::Made { elements: &u, column: tile.column }; // 1

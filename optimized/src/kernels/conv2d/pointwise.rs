@@ -42,7 +42,7 @@ fn product<'a, T: Lanes>(
     addend: impl Fn(usize) -> Option<&'a [T]> + Sync,
 ) {
     let span = packed::span::<T>(isa, area);
-    packed::for_each_tile(threads, c, (rows, area), span, |plane, tile| {
+    packed::for_each_tile(threads, c, (rows, area), packed::tile_sizes(span), |plane, tile| {
         let (a, addend) = (a(plane % groups), addend(plane % groups).map(|addend| &addend[tile.row..]));
         let r =
             Factor::AsItLies { elements: &r[plane * depth * area..][..depth * area], step: area, column: tile.column };

@@ -11,11 +11,10 @@ use super::Problem;
 use super::unrolled::{Turned, Unrolled};
 use crate::counters::Counter;
 use crate::kernels::packed::{self, FEW_TILES, Factor, Matrix, Multiply, Output, PANELS, ROWS};
-use crate::kernels::tiles::tiles;
 use crate::simd::{Isa, Lanes};
-use crate::threads::{self, Threads};
+use crate::threads::Threads;
 
-/// At most so many sums are kept apart from the gradient itself: 16 MiB of f32.
+/// At most so many sums are kept until they are joined: 16 MiB of f32.
 const SUMS: usize = 1 << 22;
 
 /// `dw[o][k] = Σ_n Σ_p g[n][o][p]·u[n][k][p]`.
@@ -34,14 +33,10 @@ pub fn gradient<T: Lanes>(
     let of_a_piece = images.div_ceil(pieces);
     let pieces = images.div_ceil(of_a_piece);
     let len = dw.len();
-    let mut others = vec![T::ZERO; (pieces - 1) * len];
-    let mut tasks = Vec::new();
-    for (piece, dw) in std::iter::once(&mut *dw).chain(others.chunks_mut(len)).enumerate() {
-        for (group, dw) in dw.chunks_mut(outputs * depth).enumerate() {
-            tasks.extend(tiles(dw, depth, size).into_iter().map(|tile| (piece * of_a_piece, group, tile)));
-        }
-    }
-    threads::for_each(threads, tasks.into_iter(), |(image, group, tile)| {
+    let mut sums = vec![T::ZERO; if pieces > 1 { pieces * len } else { 0 }];
+    let matrices = if pieces > 1 { &mut sums } else { &mut *dw };
+    packed::for_each_tile(threads, matrices, (outputs, depth), [size; 2], |matrix, tile| {
+        let (image, group) = (matrix / groups * of_a_piece, matrix % groups);
         let count = of_a_piece.min(images - image);
         let x = &x[(image * groups + group) * inputs * area..];
         let g = &g[(image * groups + group) * outputs * positions..];
@@ -50,15 +45,15 @@ pub fn gradient<T: Lanes>(
         let (a, first, depth) = (Matrix::Made(&u), tile.column, count * positions);
         Multiply { counter, a, first, r, depth, span, output: Output::Turned(tile, None) }.run(isa);
     });
-    for other in others.chunks(len) {
-        dw.iter_mut().zip(other).for_each(|(sum, x)| *sum += *x); // 2
+    for sums in sums.chunks(len) {
+        dw.iter_mut().zip(sums).for_each(|(sum, x)| *sum += *x); // 2
     }
 }
 
 /// Into how many pieces the images are cut, where a piece has so many tiles.
 fn pieces(problem: &Problem, tiles: usize) -> usize {
     let len = problem.groups * problem.outputs * problem.depth();
-    (FEW_TILES / tiles.max(1)).min(SUMS / len.max(1) + 1).clamp(1, problem.images)
+    (FEW_TILES / tiles.max(1)).min(SUMS / len.max(1)).clamp(1, problem.images)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@
 //!    copying it;
 //! 4. x·wᵀ is computed as (w·xᵀ)ᵀ: the larger factor, w, is only ever read as it lies, and a tile is turned over, and the
 //!    bias added, while it is in cache;
-//! 5. threads take tiles that the shapes alone decide on.
+//! 5. threads take tiles that the shapes alone decide on;
+//! 6. a factor that is not in memory as it is multiplied, as what a convolution's windows read, is made panel by panel, or rows by rows,
+//!    where it would be packed.
 
 mod multiply;
 
@@ -95,28 +97,30 @@ fn tile_size(rows: usize, panels: usize, few: usize) -> (usize, usize) {
     if tiles < FEW_TILES { (few, 1) } else { (ROWS, PANELS) }
 }
 
+/// Rows and columns of the tiles of [`for_each_tile`] in panels of `span`: large ones and, for few tiles, small ones.
+pub fn tile_sizes(span: usize) -> [(usize, usize); 2] {
+    [(ROWS, PANELS * span), (ROWS / 4, span)]
+}
+
 /// Calls `work` with the tiles of each of the matrices of `rows` rows and `columns` columns that lie one after the other, and the
-/// matrix's number.
+/// matrix's number. Tiles are large, or small where that makes too few for threads to end together.
 pub fn for_each_tile<T: Lanes>(
     threads: Threads,
     matrices: &mut [T],
     (rows, columns): (usize, usize),
-    span: usize,
+    [large, small]: [(usize, usize); 2],
     work: impl Fn(usize, Tile<'_, T>) + Sync,
 ) {
-    let len = rows * columns;
-    let panels = columns.div_ceil(span);
-    let planes = matrices.chunks_mut(len).enumerate();
+    let matrices = matrices.chunks_mut(rows * columns).enumerate();
     // Where there are many matrices, a task is one of them, so that tiles are not all listed at once.
-    if planes.len() >= FEW_TILES {
-        return threads::for_each(threads, planes, |(i, plane)| {
-            tiles(plane, columns, (ROWS, PANELS * span)).into_iter().for_each(|tile| work(i, tile));
+    if matrices.len() >= FEW_TILES {
+        return threads::for_each(threads, matrices, |(i, matrix)| {
+            tiles(matrix, columns, large).into_iter().for_each(|tile| work(i, tile));
         });
     }
-    let few = planes.len() * rows.div_ceil(ROWS) * panels.div_ceil(PANELS) < FEW_TILES;
-    let (height, panels) = if few { (ROWS / 4, 1) } else { (ROWS, PANELS) };
-    let tasks = planes
-        .flat_map(|(i, plane)| tiles(plane, columns, (height, panels * span)).into_iter().map(move |tile| (i, tile)));
+    let few = matrices.len() * rows.div_ceil(large.0) * columns.div_ceil(large.1) < FEW_TILES;
+    let size = if few { small } else { large };
+    let tasks = matrices.flat_map(|(i, matrix)| tiles(matrix, columns, size).into_iter().map(move |tile| (i, tile)));
     let tasks: Vec<_> = tasks.collect();
     threads::for_each(threads, tasks.into_iter(), |(i, tile)| work(i, tile));
 }
@@ -180,6 +184,29 @@ mod tests {
         assert_eq!(tile_size(192 * 4, 12, 48), (48, 1));
         assert_eq!(tile_size(192 * 3 + 1, 13, 48), (192, 4));
         assert_eq!(tile_size(1, 1, 192), (192, 1));
+    }
+
+    /// The size of the first tile, and how many there are, of so many matrices.
+    fn first_and_count(count: usize, (rows, columns): (usize, usize)) -> ((usize, usize), usize) {
+        let seen = std::sync::Mutex::new(Vec::new());
+        let mut matrices = vec![0.0_f32; count * rows * columns];
+        for_each_tile(Threads::ONE, &mut matrices, (rows, columns), tile_sizes(8), |i, mut tile| {
+            tile.rows.iter_mut().for_each(|row| row.fill((i + 1) as f32));
+            seen.lock().unwrap().push((tile.rows.len(), tile.width()));
+        });
+        let expected = (0..matrices.len()).map(|at| (at / (rows * columns) + 1) as f32);
+        assert!(matrices.into_iter().eq(expected));
+        let seen = seen.into_inner().unwrap();
+        (seen[0], seen.len())
+    }
+
+    #[test]
+    fn many_matrices_or_large_ones_go_by_large_tiles() {
+        assert_eq!(first_and_count(15, (200, 8)), ((192, 8), 30));
+        assert_eq!(first_and_count(1, (200, 40)), ((48, 8), 25));
+        assert_eq!(first_and_count(1, (200, 512)), ((192, 32), 32));
+        assert_eq!(first_and_count(16, (49, 9)), ((49, 9), 16));
+        assert_eq!(first_and_count(15, (49, 9)), ((48, 8), 60));
     }
 
     #[test]

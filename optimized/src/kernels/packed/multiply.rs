@@ -147,7 +147,7 @@ impl<T: Lanes> WithMemory<'_, T> {
                 Matrix::Columns(elements, step) => {
                     copy_columns::<T, M>(&elements[from * step + first..], (step, count, height), copied_a); // 2
                 }
-                Matrix::Made(a) => a.part(first..first + height, from..from + count, copied_a, count),
+                Matrix::Made(a) => a.part(first..first + height, from..from + count, copied_a, count), // 6
             }
             for (panel, sums) in sums.chunks_exact_mut(padded * span).enumerate() {
                 let packed = match r {
@@ -163,7 +163,7 @@ impl<T: Lanes> WithMemory<'_, T> {
                     }
                     Factor::Made { elements, column } => {
                         let columns = column + panel * span..column + width.min((panel + 1) * span);
-                        elements.part(from..from + count, columns, &mut copied_r[..count * span], span);
+                        elements.part(from..from + count, columns, &mut copied_r[..count * span], span); // 6
                         &copied_r[..count * span]
                     }
                 };
