@@ -13,6 +13,8 @@ macro_rules! for_each_layer_of_both {
             sigmoid "Sigmoid",
             batch_norm2d "BatchNorm2d",
             mse_loss "MSELoss",
+            conv2d "Conv2d",
+            max_pool2d "MaxPool2d",
         });
     };
 }
