@@ -1,9 +1,10 @@
 //! The largest element of each window.
 //!
-//! The plain loop is `for each window, for i, for j: if x > best or x is NaN { best = x }`, over the elements inside the input. We
-//! depart from it:
-//! 1. a row of windows at a time: tap by tap, in the order of the plain loop, each window's best is held against what it reads, and
-//!    the windows that read inside the input are neighbours; the compiler makes vectors of it, at strides of 1 and 2 at least;
+//! The plain loop is `for each window, for i, for j: if x > best or x is NaN { best = x }`, over the elements inside the
+//! input. We depart from it:
+//! 1. a row of windows at a time: tap by tap, in the order of the plain loop, each window's best is held against what it
+//!    reads, and the windows that read inside the input are neighbours; the compiler makes vectors of it, at strides of 1
+//!    and 2 at least;
 //! 2. where the best stand is remembered only where it is asked for;
 //! 3. threads take some rows of windows, and backward some channels, that the shapes alone decide on.
 

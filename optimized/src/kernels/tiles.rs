@@ -41,8 +41,8 @@ pub fn tiles<T>(matrix: &mut [T], columns: usize, (height, width): (usize, usize
     tiles
 }
 
-/// The parts of a slice, each with the number of its chunk of `chunk` elements and its own in there; of at most `part` elements, which
-/// do not reach over the end of a chunk. Neither is 0, and the chunks are whole.
+/// The parts of a slice, each with the number of its chunk of `chunk` elements and its own in there; of at most `part`
+/// elements, which do not reach over the end of a chunk. Neither is 0, and the chunks are whole.
 pub fn parts<T>(slice: &mut [T], chunk: usize, part: usize) -> Parts<'_, T> {
     debug_assert!(slice.len().is_multiple_of(chunk));
     Parts { rest: slice, chunk, part, at: 0 }

@@ -1,7 +1,8 @@
 //! Where windows lie along an axis, and what they read.
 //!
-//! All padding modes go through [`Axis::source`], which says what a window reads at a tap. Of each tap, the windows that read
-//! inside the input are neighbours ([`Axis::inside`]): these are copied, and the function is asked about the others alone.
+//! All padding modes go through [`Axis::source`], which says what a window reads at a tap. Of each tap, the windows that
+//! read inside the input are neighbours ([`Axis::inside`]): these are copied, and the function is asked about the others
+//! alone.
 
 use crate::simd::Lanes;
 use std::ops::Range;
@@ -64,7 +65,8 @@ impl Axis {
         start..from(self.size as i64).clamp(start, windows.end)
     }
 
-    /// The taps at which one of the windows, of which there is one at least, may read inside the input; all that do are among them.
+    /// The taps at which one of the windows, of which there is one at least, may read inside the input; all that do are
+    /// among them.
     #[inline(always)]
     pub fn taps_inside(&self, windows: &Range<usize>) -> Range<usize> {
         // The first tap at which a window that starts there reads a place that is not negative.

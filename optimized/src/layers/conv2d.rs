@@ -180,10 +180,10 @@ impl<T: Float> Conv2d<T> {
         Ok(Convolution { problem, way, kernel: (isa, worth_their_waking(threads, problem.work())) })
     }
 
-    /// The output's shape: the input's with `out_channels` for its channels, and the windows along height and width for its own.
+    /// The output's shape: the input's with `out_channels` for its channels, and the windows along height and width for
+    /// its own.
     ///
-    /// # Errors
-    /// Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding.
+    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding.
     pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
         self.options.check_input(input_shape)?;
         let [height, width] = Problem::new(&self.options, input_shape).axes;
@@ -194,9 +194,8 @@ impl<T: Float> Conv2d<T> {
 
     /// The output.
     ///
-    /// # Errors
-    /// Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding, the output cannot be stored, or
-    /// the forced algorithm refuses.
+    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding, the output
+    /// cannot be stored, or the forced algorithm refuses.
     pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
         let convolution = self.convolution(input.shape(), Direction::Output)?;
@@ -243,9 +242,8 @@ impl<T: Float> Conv2d<T> {
 
     /// The gradients, with the weight as it was in the pass.
     ///
-    /// # Errors
-    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a gradient cannot be
-    /// stored, or the forced algorithm refuses.
+    /// # Errors Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a
+    /// gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &Conv2dPass<T>, grad_output: &Tensor<T>) -> Result<Conv2dGradients<T>> {
         let output_shape = self.output_shape(pass.input.shape()).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &output_shape)?;
@@ -278,13 +276,13 @@ enum Direction {
     Weight,
 }
 
-/// Up to so many output channels of a group, `direct` is preferred for the output, and for the input's gradient where that is a
-/// convolution itself: 3x3 in groups of 8, 256 channels, 28², takes 6.4 ms each, where `im2col` takes 11.0 and 11.3; in groups of 16,
-/// 12.5 ms, where that takes 12.8 and 13.4. Batches of 8, f32, one thread, here and below.
+/// Up to so many output channels of a group, `direct` is preferred for the output, and for the input's gradient where
+/// that is a convolution itself: 3x3 in groups of 8, 256 channels, 28², takes 6.4 ms each, where `im2col` takes 11.0 and
+/// 11.3; in groups of 16, 12.5 ms, where that takes 12.8 and 13.4. Batches of 8, f32, one thread, here and below.
 const CHANNELS_OF_DIRECT: usize = 8;
 
-/// Up to so many for the other gradients: 3x3 in groups of 2, 128 channels, 28², takes 4.2 ms to the weight's, where `im2col` takes
-/// 6.4; in groups of 4, 7.3 and 5.7. Depthwise at a stride of 2, 56², the input's takes 4.6 and 7.0 ms.
+/// Up to so many for the other gradients: 3x3 in groups of 2, 128 channels, 28², takes 4.2 ms to the weight's, where
+/// `im2col` takes 6.4; in groups of 4, 7.3 and 5.7. Depthwise at a stride of 2, 56², the input's takes 4.6 and 7.0 ms.
 const CHANNELS_OF_DIRECT_BACKWARD: usize = 2;
 
 /// The algorithms, in the order of preference.

@@ -135,9 +135,8 @@ impl MaxPool2d {
 
     /// The largest elements; [`MaxPool2d::forward_with_indices`] tells where they stand, too.
     ///
-    /// # Errors
-    /// Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window, or the output cannot be
-    /// stored.
+    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window, or the
+    /// output cannot be stored.
     pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, &shape)?;

@@ -156,8 +156,8 @@ fn mse_loss() {
     }
 }
 
-/// Work enough for threads: several tiles and long sums, a batch summed in pieces, groups, and strided windows that read mirrored
-/// padding.
+/// Work enough for threads: several tiles and long sums, a batch summed in pieces, groups, and strided windows that read
+/// mirrored padding.
 #[test]
 fn conv2d() {
     for (fill, dtype) in FILLS {

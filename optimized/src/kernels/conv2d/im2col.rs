@@ -1,11 +1,11 @@
 //! Convolutions as products of matrices whose columns are what windows read, whatever the options.
 //!
-//! For each image and group, y = w·u, where w has a row for each output channel, and u a column for each position: what its
-//! window reads, channel by channel and tap by tap. We depart from the plain loop:
-//! 1. u is never in memory: a panel of it, 32 KiB, is unrolled where the product's kernel would pack it ([`super::unrolled`]), and
-//!    taken part in by all output channels of a tile;
-//! 2. the input's gradient is that of u, wᵀ·g, folded back: a tile of it, some rows and columns, is computed into memory that
-//!    lies in the second-level cache, and added to what its windows read, in order;
+//! For each image and group, y = w·u, where w has a row for each output channel, and u a column for each position: what
+//! its window reads, channel by channel and tap by tap. We depart from the plain loop:
+//! 1. u is never in memory: a panel of it, 32 KiB, is unrolled where the product's kernel would pack it
+//!    ([`super::unrolled`]), and taken part in by all output channels of a tile;
+//! 2. the input's gradient is that of u, wᵀ·g, folded back: a tile of it, some rows and columns, is computed into memory
+//!    that lies in the second-level cache, and added to what its windows read, in order;
 //! 3. threads take tiles of y, or some channels of an image's gradient, that the shapes alone decide on.
 
 use super::Problem;

@@ -1,8 +1,9 @@
 //! Convolutions of images: sums over the channels of a group and the taps of the kernel.
 //!
-//! The plain loop is `y[n][o][a][b] = bias[o] + Σ_c Σ_i Σ_j w[o][c][i][j]·x[n][c][h(a, i)][w(b, j)]`, where h and w say what a
-//! window reads at a tap ([`super::windows`]); backward, each term's gradient goes to its two factors. Each file of this folder is one
-//! way to depart from it, forward, to the input's gradient and to the weight's; the bias's gradient is the same for all.
+//! The plain loop is `y[n][o][a][b] = bias[o] + Σ_c Σ_i Σ_j w[o][c][i][j]·x[n][c][h(a, i)][w(b, j)]`, where h and w say
+//! what a window reads at a tap ([`super::windows`]); backward, each term's gradient goes to its two factors. Each file
+//! of this folder is one way to depart from it, forward, to the input's gradient and to the weight's; the bias's gradient
+//! is the same for all.
 
 mod bias;
 mod direct;

@@ -1,8 +1,8 @@
 //! Convolutions by a kernel of one tap that windows do not skip: products of matrices, nothing of which is copied first.
 //!
-//! For each image and group, y = w·x and ∂L/∂x = wᵀ·g, with the elements of a channel along memory. We depart from the plain loop
-//! as [`crate::kernels::packed`] does; threads take tiles that the shapes alone decide on. The weight's gradient, which is a sum
-//! over all images, is [`super::weight`].
+//! For each image and group, y = w·x and ∂L/∂x = wᵀ·g, with the elements of a channel along memory. We depart from the
+//! plain loop as [`crate::kernels::packed`] does; threads take tiles that the shapes alone decide on. The weight's
+//! gradient, which is a sum over all images, is [`super::weight`].
 
 use super::Problem;
 use crate::counters::Counter;

@@ -81,7 +81,8 @@ impl Problem {
         sizes.into_iter().fold(self.axes[0].windows, usize::saturating_mul)
     }
 
-    /// The convolution of the output's gradient that gives the input's, where windows start at every element, and zeros are padded.
+    /// The convolution of the output's gradient that gives the input's, where windows start at every element, and zeros
+    /// are padded.
     pub fn turned(&self) -> Option<Self> {
         let literal = |axis: &Axis| axis.stride == 1 && axis.mode == PaddingMode::Zeros;
         let turned = |axis: Axis| Axis {
@@ -94,8 +95,8 @@ impl Problem {
         self.axes.iter().all(literal).then_some(turned)
     }
 
-    /// Cuts a range of positions, those of all images one after the other, where rows of the output end: calls `f` with the image,
-    /// the row, its windows, and how many positions came before.
+    /// Cuts a range of positions, those of all images one after the other, where rows of the output end: calls `f` with
+    /// the image, the row, its windows, and how many positions came before.
     #[inline(always)]
     pub fn for_each_row(&self, positions: Range<usize>, mut f: impl FnMut(usize, usize, Range<usize>, usize)) {
         let (rows, windows) = (self.axes[0].windows, self.axes[1].windows);

@@ -42,8 +42,8 @@ impl<T: Lanes> Made<T> for Unrolled<'_, T> {
     }
 }
 
-/// The gradient of the output, turned over: a row for each position, those of an image after those of the one before, a column
-/// for each output channel of the group.
+/// The gradient of the output, turned over: a row for each position, those of an image after those of the one before, a
+/// column for each output channel of the group.
 pub struct Turned<'a, T> {
     pub problem: &'a Problem,
     /// From the first channel of the group and the first image on.

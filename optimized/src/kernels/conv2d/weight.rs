@@ -1,9 +1,9 @@
 //! The gradient of the weight as a product of matrices.
 //!
-//! For each group, ∂L/∂w = g·uᵀ, summed over positions and images, where u is what windows read ([`super::im2col`]). We depart from
-//! the plain loop:
-//! 1. it is computed as (u·gᵀ)ᵀ: both factors are made where they are multiplied, u by rows, which are copied as they lie in
-//!    the input, and g, the smaller of the two, turned over;
+//! For each group, ∂L/∂w = g·uᵀ, summed over positions and images, where u is what windows read ([`super::im2col`]). We
+//! depart from the plain loop:
+//! 1. it is computed as (u·gᵀ)ᵀ: both factors are made where they are multiplied, u by rows, which are copied as they lie
+//!    in the input, and g, the smaller of the two, turned over;
 //! 2. positions of all images are one long sum; where there are too few tiles for threads to end together, it is cut into
 //!    pieces of whole images, as many as the shape says, which are joined in their order.
 

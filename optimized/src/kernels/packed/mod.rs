@@ -3,15 +3,15 @@
 //! The plain loop is `c[m][n] = Σ_k a(m, k)·r(k, n)`. We depart from it:
 //! 1. a micro-tile of c, several elements of a by several registers of r, stays in registers while k runs over [`DEPTH`]
 //!    elements: each register that is loaded takes part in six products or more;
-//! 2. those elements of r, a *panel* of a few registers' width, are packed side by side, and stay in the first-level cache
-//!    for all rows of a tile; longer sums are joined in a tile that lies in that cache as well;
+//! 2. those elements of r, a *panel* of a few registers' width, are packed side by side, and stay in the first-level
+//!    cache for all rows of a tile; longer sums are joined in a tile that lies in that cache as well;
 //! 3. where r's columns lie along memory (x in x·wᵀ), r is packed once for all tiles, as turning it over costs more than
 //!    copying it;
 //! 4. x·wᵀ is computed as (w·xᵀ)ᵀ: the larger factor, w, is only ever read as it lies, and a tile is turned over, and the
 //!    bias added, while it is in cache;
 //! 5. threads take tiles that the shapes alone decide on;
-//! 6. a factor that is not in memory as it is multiplied, as what a convolution's windows read, is made panel by panel, or rows by rows,
-//!    where it would be packed.
+//! 6. a factor that is not in memory as it is multiplied, as what a convolution's windows read, is made panel by panel,
+//!    or rows by rows, where it would be packed.
 
 mod multiply;
 
@@ -90,8 +90,8 @@ fn band<T>(depth: usize, span: usize) -> usize {
     (PACKED / size_of::<T>() / depth.max(1) / span).max(1) * span
 }
 
-/// Rows of a, and panels of r, of a tile of their product; `few` rows and one panel, where that makes too few tiles for threads
-/// to end together.
+/// Rows of a, and panels of r, of a tile of their product; `few` rows and one panel, where that makes too few tiles for
+/// threads to end together.
 fn tile_size(rows: usize, panels: usize, few: usize) -> (usize, usize) {
     let tiles = rows.div_ceil(ROWS) * panels.div_ceil(PANELS);
     if tiles < FEW_TILES { (few, 1) } else { (ROWS, PANELS) }
@@ -102,8 +102,8 @@ pub fn tile_sizes(span: usize) -> [(usize, usize); 2] {
     [(ROWS, PANELS * span), (ROWS / 4, span)]
 }
 
-/// Calls `work` with the tiles of each of the matrices of `rows` rows and `columns` columns that lie one after the other, and the
-/// matrix's number. Tiles are large, or small where that makes too few for threads to end together.
+/// Calls `work` with the tiles of each of the matrices of `rows` rows and `columns` columns that lie one after the other,
+/// and the matrix's number. Tiles are large, or small where that makes too few for threads to end together.
 pub fn for_each_tile<T: Lanes>(
     threads: Threads,
     matrices: &mut [T],

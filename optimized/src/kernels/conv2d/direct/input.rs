@@ -22,8 +22,8 @@ pub fn backward_input<T: Lanes>(problem: &Problem, (isa, threads): (Isa, Threads
     });
 }
 
-/// The weight with its channels exchanged, and its taps in the opposite order; none where an element is infinite or NaN, of which
-/// padded zeros would make NaN, or where there is no memory for it.
+/// The weight with its channels exchanged, and its taps in the opposite order; none where an element is infinite or NaN,
+/// of which padded zeros would make NaN, or where there is no memory for it.
 fn turn<T: Lanes>(problem: &Problem, w: &[T]) -> Option<Vec<T>> {
     let mut turned = Vec::new();
     if !w.iter().all(|w| w.magnitude() <= T::MAX) || turned.try_reserve_exact(w.len()).is_err() {

@@ -4,8 +4,8 @@ use super::super::Problem;
 use crate::simd::Lanes;
 use std::ops::Range;
 
-/// The lines that a row of the output reads: one for each row of the kernel and channel of the group, with the windows of all taps
-/// in it.
+/// The lines that a row of the output reads: one for each row of the kernel and channel of the group, with the windows of
+/// all taps in it.
 pub struct Lines<'a, T> {
     problem: &'a Problem,
     windows: Range<usize>,
@@ -23,8 +23,8 @@ pub struct Lines<'a, T> {
 /// No instruction set has registers of more elements: so many may be read beyond the last line.
 const MOST_LANES: usize = 16;
 
-/// The length of a line of so many windows, and the distance between neighbouring taps in it. Windows that start at every place
-/// share their elements, unless taps lie far apart.
+/// The length of a line of so many windows, and the distance between neighbouring taps in it. Windows that start at every
+/// place share their elements, unless taps lie far apart.
 fn layout(problem: &Problem, windows: usize) -> (usize, usize) {
     let width = &problem.axes[1];
     let reach = (width.kernel - 1).saturating_mul(width.dilation);
@@ -52,8 +52,8 @@ impl<'a, T: Lanes> Lines<'a, T> {
         self.held.fill(None);
     }
 
-    /// Reads the lines of row `a` of the output, as far as they are not there yet, from the channels of the group; gives the memory
-    /// that the lines are in, and where the windows of each term begin in it.
+    /// Reads the lines of row `a` of the output, as far as they are not there yet, from the channels of the group; gives
+    /// the memory that the lines are in, and where the windows of each term begin in it.
     #[inline(always)]
     pub fn of_row(&mut self, x: &[T], a: usize) -> (&[T], &[usize]) {
         let [height, width] = &self.problem.axes;
