@@ -42,6 +42,10 @@ pub(crate) enum Counter {
     CrossEntropyLossColumns,
     BCELoss,
     BCEWithLogitsLoss,
+    Conv2dPointwise,
+    Conv2dDirect,
+    Conv2dIm2col,
+    MaxPool2d,
     Exp,
     ExpM1,
     Ln,
@@ -49,7 +53,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 30] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -72,6 +76,10 @@ const NAMES: [&str; 26] = [
     "CrossEntropyLoss/columns",
     "BCELoss/one_pass",
     "BCEWithLogitsLoss/one_pass",
+    "Conv2d/pointwise",
+    "Conv2d/direct",
+    "Conv2d/im2col",
+    "MaxPool2d/windows",
     "math/exp",
     "math/exp_m1",
     "math/ln",

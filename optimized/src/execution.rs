@@ -121,6 +121,8 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
         "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
         "Embedding" => &["gather"],
         "CrossEntropyLoss" | "Softmax" => &["lines", "columns"],
+        "Conv2d" => &["pointwise", "direct", "im2col"],
+        "MaxPool2d" => &["windows"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "BCELoss" | "BCEWithLogitsLoss" => &["one_pass"],
         "L1Loss" | "MSELoss" => &["one_pass", "strided"],

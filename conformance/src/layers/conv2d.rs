@@ -1,41 +1,59 @@
 //! Conv2d.
 
-use super::{input_shape, product};
+use super::{Stop, applicable, input_shape, product};
 use crate::case_file::Case;
 use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
+use optimized::{Execution, Float};
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::SmallRng};
 use reference::{Conv2d, Real};
 use serde_json::json;
-use vocabulary::{Conv2dOptions, Padding, Result};
+use vocabulary::{Conv2dOptions, Padding, Result, Tensor};
 
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None";
 
+/// The same calls for both crates.
+macro_rules! run {
+    ($layers:ident, $task:expr, $prepare:expr) => {{
+        let task = $task;
+        let options: Conv2dOptions = task.options_with_placement(&[])?;
+        task.check_names(&["input"], &["weight", "bias"], &["output"])?;
+        options.check()?;
+        let (mut weight, mut bias) = (task.state("weight")?, task.state("bias")?);
+        if task.initialises() {
+            let initial = $layers::Conv2d::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?;
+            weight = weight.or_else(|| Some(initial.weight().clone()));
+            bias = bias.or_else(|| initial.bias().cloned());
+        }
+        let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
+        let mut layer = $layers::Conv2d::with_parameters(options, weight, bias)?;
+        let input = task.input("input")?;
+        $prepare(&mut layer, &input)?;
+        let pass = layer.forward_pass(&input)?;
+        let mut results = Named::default();
+        if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+            let gradients = layer.backward(&pass, &grad_output)?;
+            results.insert(Group::GradIn, "input", gradients.input);
+            results.insert(Group::GradState, "weight", gradients.weight);
+            gradients.bias.into_iter().for_each(|bias| results.insert(Group::GradState, "bias", bias));
+        }
+        results.insert(Group::Out, "output", pass.output);
+        Ok(results)
+    }};
+}
+
 pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
-    let options: Conv2dOptions = task.options_with_placement(&[])?;
-    task.check_names(&["input"], &["weight", "bias"], &["output"])?;
-    options.check()?;
-    let (mut weight, mut bias) = (task.state("weight")?, task.state("bias")?);
-    if task.initialises() {
-        let initial = Conv2d::<T>::init(options.clone(), &mut SmallRng::seed_from_u64(0))?;
-        weight = weight.or_else(|| Some(initial.weight().clone()));
-        bias = bias.or_else(|| initial.bias().cloned());
-    }
-    let weight = weight.ok_or_else(|| task.missing_state("weight"))?;
-    let mut layer = Conv2d::with_parameters(options, weight, bias)?;
-    let pass = layer.forward_pass(&task.input("input")?)?;
-    let mut results = Named::default();
-    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
-        let gradients = layer.backward(&pass, &grad_output)?;
-        results.insert(Group::GradIn, "input", gradients.input);
-        results.insert(Group::GradState, "weight", gradients.weight);
-        gradients.bias.into_iter().for_each(|bias| results.insert(Group::GradState, "bias", bias));
-    }
-    results.insert(Group::Out, "output", pass.output);
-    Ok(results)
+    run!(reference, task, |_: &mut reference::Conv2d<T>, _: &Tensor<T>| Ok::<_, vocabulary::Error>(()))
+}
+
+pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> std::result::Result<Named<T>, Stop> {
+    run!(optimized, task, |layer: &mut optimized::Conv2d<T>, input: &Tensor<T>| {
+        layer.set_execution(execution.clone())?;
+        applicable(execution, &layer.choices(input.shape())?)
+    })
 }
 
 /// Parameters, where they are to be initialised, and their gradients; the output; the input's gradient.

@@ -1,10 +1,11 @@
 //! MaxPool2d.
 
-use super::{input_shape, product};
+use super::{Stop, applicable, input_shape, product};
 use crate::case_file::Case;
 use crate::generators::{self, Dependent};
 use crate::task::{self, Task};
 use crate::tensors::{DType, Group, Named};
+use optimized::{Execution, Float};
 use proptest::prelude::*;
 use reference::{MaxPool2d, Real};
 use serde_json::json;
@@ -14,18 +15,35 @@ use vocabulary::{MaxPool2dOptions, Result, Tensor};
 pub(super) const SIGNATURE: &str =
     "kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False";
 
+/// The same calls for both crates.
+macro_rules! run {
+    ($layers:ident, $task:expr, $prepare:expr) => {{
+        let task = $task;
+        let options: MaxPool2dOptions = task.options()?;
+        task.check_names(&["input"], &[], &["output"])?;
+        let mut layer = $layers::MaxPool2d::new(options)?;
+        let input = task.input("input")?;
+        $prepare(&mut layer, &input)?;
+        let pass = layer.forward_pass(&input)?;
+        let mut results = Named::default();
+        if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+            results.insert(Group::GradIn, "input", layer.backward(&pass, &grad_output)?.input);
+        }
+        results.insert(Group::Out, "output", pass.output);
+        pass.indices.into_iter().for_each(|indices| results.insert_integers(Group::Out, "indices", indices));
+        Ok(results)
+    }};
+}
+
 pub(super) fn reference<T: Real>(task: &Task<'_, T>) -> Result<Named<T>> {
-    let options: MaxPool2dOptions = task.options()?;
-    task.check_names(&["input"], &[], &["output"])?;
-    let mut layer = MaxPool2d::new(options)?;
-    let pass = layer.forward_pass(&task.input("input")?)?;
-    let mut results = Named::default();
-    if let Some(grad_output) = task.cotangent("output", &pass.output)? {
-        results.insert(Group::GradIn, "input", layer.backward(&pass, &grad_output)?.input);
-    }
-    results.insert(Group::Out, "output", pass.output);
-    pass.indices.into_iter().for_each(|indices| results.insert_integers(Group::Out, "indices", indices));
-    Ok(results)
+    run!(reference, task, |_: &mut MaxPool2d, _: &Tensor<T>| Ok::<_, vocabulary::Error>(()))
+}
+
+pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> std::result::Result<Named<T>, Stop> {
+    run!(optimized, task, |layer: &mut optimized::MaxPool2d, input: &Tensor<T>| {
+        layer.set_execution(execution.clone())?;
+        applicable(execution, &layer.choices(input.shape())?)
+    })
 }
 
 /// The output and its places, twice, and the input's gradient.

@@ -115,6 +115,8 @@ layers! {
     "Sigmoid" => sigmoid,
     "BatchNorm2d" => batch_norm2d,
     "MSELoss" => mse_loss,
+    "Conv2d" => conv2d,
+    "MaxPool2d" => max_pool2d,
     "LogSigmoid" => log_sigmoid,
     "Tanh" => tanh,
     "LeakyReLU" => leaky_relu,
@@ -126,8 +128,6 @@ layers! {
     "CrossEntropyLoss" => cross_entropy_loss,
     "Embedding" => embedding;
     in reference:
-    "Conv2d" => conv2d,
-    "MaxPool2d" => max_pool2d,
     "RNN" => rnn,
     "GRU" => gru,
 }

@@ -2,6 +2,7 @@
 
 pub mod activations;
 pub mod columns;
+pub mod conv2d;
 pub mod cross_entropy;
 pub mod difference;
 pub mod dot;
@@ -9,8 +10,10 @@ pub mod elementwise;
 pub mod embedding;
 pub mod entropy;
 pub mod gemm;
+pub mod max_pool2d;
 pub mod norm;
 pub mod packed;
 pub mod softmax;
 pub mod strided;
 mod tiles;
+pub mod windows;

@@ -171,7 +171,7 @@ fn differences<T: Lanes>(buffer: &mut [T], x: Run<'_, T>, t: Run<'_, T>) {
 
 /// Σ f(element), in eight sums of the elements' own type.
 #[inline(always)]
-fn sum_of<T: Lanes>(elements: &[T], f: impl Fn(T) -> T) -> f64 {
+pub fn sum_of<T: Lanes>(elements: &[T], f: impl Fn(T) -> T) -> f64 {
     let mut sums = [T::ZERO; 8];
     let (eights, rest) = elements.as_chunks::<8>();
     for eight in eights {

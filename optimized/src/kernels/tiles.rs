@@ -41,9 +41,66 @@ pub fn tiles<T>(matrix: &mut [T], columns: usize, (height, width): (usize, usize
     tiles
 }
 
+/// The parts of a slice, each with the number of its chunk of `chunk` elements and its own in there; of at most `part`
+/// elements, which do not reach over the end of a chunk. Neither is 0, and the chunks are whole.
+pub fn parts<T>(slice: &mut [T], chunk: usize, part: usize) -> Parts<'_, T> {
+    debug_assert!(slice.len().is_multiple_of(chunk));
+    Parts { rest: slice, chunk, part, at: 0 }
+}
+
+/// See [`parts`].
+pub struct Parts<'a, T> {
+    rest: &'a mut [T],
+    chunk: usize,
+    part: usize,
+    at: usize,
+}
+
+impl<'a, T> Iterator for Parts<'a, T> {
+    type Item = (usize, usize, &'a mut [T]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (chunk, within) = (self.at / self.chunk, self.at % self.chunk);
+        let len = self.part.min(self.chunk - within);
+        let (part, rest) = std::mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        self.at += len;
+        Some((chunk, within / self.part, part))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let end = self.at + self.rest.len();
+        let of = |at: usize| at / self.chunk * self.chunk.div_ceil(self.part) + (at % self.chunk).div_ceil(self.part);
+        let left = of(end) - of(self.at);
+        (left, Some(left))
+    }
+}
+
+impl<T> ExactSizeIterator for Parts<'_, T> {}
+
 #[cfg(test)]
 mod tests {
-    use super::tiles;
+    use super::{parts, tiles};
+
+    #[test]
+    fn parts_cover_the_slice_once_and_are_counted() {
+        for (chunks, chunk, part) in [(3, 7, 3), (2, 4, 4), (1, 5, 9), (4, 6, 1), (0, 3, 2)] {
+            let mut slice = vec![0; chunks * chunk];
+            let mut all = parts(&mut slice, chunk, part);
+            let mut left = chunks * chunk.div_ceil(part);
+            assert_eq!(all.len(), left);
+            while let Some((i, j, elements)) = all.next() {
+                left -= 1;
+                assert_eq!(all.len(), left);
+                elements.iter_mut().enumerate().for_each(|(k, x)| *x = 100 * i + j * part + k + 1);
+            }
+            let expected = (0..chunks).flat_map(|i| (0..chunk).map(move |j| 100 * i + j + 1));
+            assert!(slice.into_iter().eq(expected));
+        }
+    }
 
     #[test]
     fn tiles_cover_the_matrix_once() {

@@ -1,6 +1,6 @@
 //! Linear: products of matrices, packed or, for few rows, by dot products.
 
-use super::{overwrite, require_output_shape, zeros};
+use super::{overwrite, require_output_shape, worth_their_waking, zeros};
 use crate::kernels::packed::{self, Matrix};
 use crate::kernels::{columns, dot, gemm};
 use crate::{Choice, Execution, Float, Isa, Threads, memory};
@@ -296,14 +296,6 @@ const ROWS_OF_DOT: [usize; 2] = [4, 8];
 
 /// Up to so many multiply-adds as well: with 16 of each, 0.6 µs and 0.7, where packing takes 0.7 and 0.9.
 const WORK_OF_DOT: usize = 1 << 12;
-
-/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
-const WORK_OF_THREADS: usize = 1 << 20;
-
-/// The threads that so many multiply-adds are done by.
-fn worth_their_waking(threads: Threads, work: usize) -> Threads {
-    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
-}
 
 /// The multiply-adds of a product.
 fn work(rows: usize, options: &LinearOptions) -> usize {

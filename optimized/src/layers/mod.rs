@@ -3,6 +3,7 @@
 mod batch_norm2d;
 mod bce_loss;
 mod bce_with_logits_loss;
+mod conv2d;
 mod cross_entropy_loss;
 mod elu;
 mod embedding;
@@ -10,6 +11,7 @@ mod l1_loss;
 mod leaky_relu;
 mod linear;
 mod log_sigmoid;
+mod max_pool2d;
 mod mse_loss;
 mod relu;
 mod shared;
@@ -20,6 +22,7 @@ mod tanh;
 pub use batch_norm2d::{BatchNorm2d, BatchNorm2dPass};
 pub use bce_loss::{BCELoss, BCELossPass};
 pub use bce_with_logits_loss::{BCEWithLogitsLoss, BCEWithLogitsLossPass};
+pub use conv2d::{Conv2d, Conv2dPass};
 pub use cross_entropy_loss::{CrossEntropyLoss, CrossEntropyLossPass};
 pub use elu::{ELU, ELUPass};
 pub use embedding::{Embedding, EmbeddingPass};
@@ -27,6 +30,7 @@ pub use l1_loss::{L1Loss, L1LossPass};
 pub use leaky_relu::{LeakyReLU, LeakyReLUPass};
 pub use linear::{Linear, LinearPass};
 pub use log_sigmoid::{LogSigmoid, LogSigmoidPass};
+pub use max_pool2d::{MaxPool2d, MaxPool2dPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
@@ -34,7 +38,7 @@ pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 
 use crate::simd::Lanes;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, Threads};
 
 /// Refuses a gradient whose shape is not that of the output it belongs to.
 fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize]) -> Result<()> {
@@ -61,4 +65,12 @@ fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usiz
 /// A tensor of zeros, refused where it cannot be stored.
 fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
     Tensor::full(shape, T::ZERO).map_err(|error| error.of(layer, argument))
+}
+
+/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
+const WORK_OF_THREADS: usize = 1 << 20;
+
+/// The threads that so many multiply-adds are done by.
+fn worth_their_waking(threads: Threads, work: usize) -> Threads {
+    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
 }

@@ -1,9 +1,11 @@
 //! Each kernel against small loops written out here, at every instruction set and at 1, 2 and 3 threads.
 
 mod batch_norm2d;
+mod conv2d;
 mod elementwise;
 mod every_layer;
 mod linear;
+mod max_pool2d;
 mod mse_loss;
 mod refusals;
 

@@ -155,3 +155,45 @@ fn mse_loss() {
         }
     }
 }
+
+/// Work enough for threads: several tiles and long sums, a batch summed in pieces, groups, and strided windows that read
+/// mirrored padding.
+#[test]
+fn conv2d() {
+    for (fill, dtype) in FILLS {
+        for (channels, groups, kernel, stride, padding, mode, image) in [
+            ([20, 70], 1, 3, 1, 1, "zeros", [13, 14]),
+            ([70, 65], 1, 1, 1, 0, "zeros", [9, 29]),
+            ([40, 40], 40, 3, 1, 1, "circular", [40, 41]),
+            ([40, 40], 40, 3, 1, 1, "zeros", [40, 41]),
+            ([3, 20], 1, 7, 2, 3, "reflect", [36, 37]),
+        ] {
+            let (batch, inputs) = (2, channels[0]);
+            let [height, width] = image.map(|size: usize| (size + 2 * padding - kernel) / stride + 1);
+            let options = json!({
+                "in_channels": inputs, "out_channels": channels[1], "kernel_size": kernel, "stride": stride,
+                "padding": padding, "groups": groups, "padding_mode": mode,
+            });
+            let tensors: &[(Group, &str, &[usize])] = &[
+                (Group::In, "input", &[batch, inputs, image[0], image[1]]),
+                (Group::State, "weight", &[channels[1], inputs / groups, kernel, kernel]),
+                (Group::State, "bias", &[channels[1]]),
+                (Group::GradOut, "output", &[batch, channels[1], height, width]),
+            ];
+            check(&case("Conv2d", options, dtype, fill, tensors), fill);
+        }
+    }
+}
+
+/// Several tasks, forward and backward, of windows beside each other and of windows that overlap.
+#[test]
+fn max_pool2d() {
+    for (fill, dtype) in FILLS {
+        for (kernel, stride, padding, size) in [(2, 2, 0, 21), (3, 2, 1, 21), (3, 1, 1, 42)] {
+            let options = json!({"kernel_size": kernel, "stride": stride, "padding": padding, "return_indices": true});
+            let tensors: &[(Group, &str, &[usize])] =
+                &[(Group::In, "input", &[3, 20, 42, 42]), (Group::GradOut, "output", &[3, 20, size, size])];
+            check(&case("MaxPool2d", options, dtype, fill, tensors), fill);
+        }
+    }
+}

@@ -23,6 +23,8 @@ macro_rules! for_each_layer_of_both {
             cross_entropy_loss "CrossEntropyLoss",
             bce_loss "BCELoss",
             bce_with_logits_loss "BCEWithLogitsLoss",
+            conv2d "Conv2d",
+            max_pool2d "MaxPool2d",
         });
     };
 }

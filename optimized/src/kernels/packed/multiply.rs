@@ -1,115 +1,40 @@
-//! Products of matrices at the speed of the processor's multiply-adds, at any instruction set.
-//!
-//! The plain loop is `c[m][n] = Σ_k a(m, k)·r(k, n)`. We depart from it:
-//! 1. a micro-tile of c, several elements of a by several registers of r, stays in registers while k runs over [`DEPTH`]
-//!    elements: each register that is loaded takes part in six products or more;
-//! 2. those elements of r, a *panel* of a few registers' width, are packed side by side, and stay in the first-level cache
-//!    for all rows of a tile; longer sums are joined in a tile that lies in that cache as well;
-//! 3. where r's columns lie along memory (x in x·wᵀ), r is packed once for all tiles, as turning it over costs more than
-//!    copying it;
-//! 4. x·wᵀ is computed as (w·xᵀ)ᵀ: the larger factor, w, is only ever read as it lies, and a tile is turned over, and the
-//!    bias added, while it is in cache;
-//! 5. threads take tiles that the shapes alone decide on.
+//! A tile of a product: the loops. Numbers are those of the departures that the parent file lists.
 
-use super::tiles::{Tile, tiles};
+use super::super::tiles::Tile;
 use crate::counters::{self, Counter};
 use crate::memory::scratch;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
-use crate::threads::{self, Threads};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Terms summed in registers: a panel of so many rows takes 32 KiB at most.
-const DEPTH: usize = 128;
-
-/// Rows of a tile.
-const ROWS: usize = 192;
-
-/// Panels of a tile.
-const PANELS: usize = 4;
-
-/// Fewer tiles than this are made smaller.
-const FEW_TILES: usize = 16;
+pub const DEPTH: usize = 128;
 
 /// The most rows of a micro-tile.
 const MOST_ROWS: usize = 12;
 
-/// Bytes of r packed at once for all tiles, about: 4 MiB.
-const PACKED: usize = 1 << 22;
+/// A matrix that is not in memory as it is multiplied: it is made, part by part, where it is due.
+pub trait Made<T>: Sync {
+    /// Writes the elements of some rows and columns, row after row, each row `step` after the one before.
+    fn part(&self, rows: Range<usize>, columns: Range<usize>, part: &mut [T], step: usize);
+}
 
-/// Rows of more elements are not packed: a panel of them would take half a gigabyte and more.
-pub const LONGEST_ROW: usize = 1 << 20;
-
-/// A matrix in memory, and the distance between its rows (or columns).
+/// A left factor: a matrix in memory, and the distance between its rows (or columns), or one that is made.
 #[derive(Clone, Copy)]
 pub enum Matrix<'a, T> {
     /// Element (i, j) is `elements[i·step + j]`.
     Rows(&'a [T], usize),
     /// Element (i, j) is `elements[j·step + i]`.
     Columns(&'a [T], usize),
-}
-
-/// `c = a·r`, for rows of `columns` elements in r and c, with sums of `depth` terms.
-pub fn product<T: Lanes>(
-    (isa, threads): (Isa, Threads),
-    a: Matrix<'_, T>,
-    r: &[T],
-    depth: usize,
-    (c, columns): (&mut [T], usize),
-) {
-    let span = simd::run(isa, Span { width: columns, element: PhantomData::<T> });
-    let (height, panels) = tile_size(c.len() / columns.max(1), columns.div_ceil(span), ROWS);
-    let tiles = tiles(c, columns, (height, panels * span)); // 5
-    threads::for_each(threads, tiles.into_iter(), |tile| {
-        let r = Factor::AsItLies { elements: r, step: columns, column: tile.column };
-        let (first, output) = (tile.row, Output::Plain(tile));
-        Multiply { a, first, r, depth, span, output, memory: &mut [] }.run(isa);
-    });
-}
-
-/// `y = x·wᵀ + bias`, for rows of `depth` elements in x and w.
-pub fn forward<T: Lanes>(
-    (isa, threads): (Isa, Threads),
-    (x, w, bias): (&[T], &[T], Option<&[T]>),
-    depth: usize,
-    (y, columns): (&mut [T], usize),
-) {
-    let rows = y.len() / columns.max(1);
-    let span = simd::run(isa, Span { width: rows, element: PhantomData::<T> });
-    let band = band::<T>(depth, span);
-    for (i, y) in y.chunks_mut((band * columns).max(1)).enumerate() {
-        let rows = y.len() / columns;
-        scratch(rows.next_multiple_of(span) * depth, |packed| {
-            pack((isa, threads), &x[i * band * depth..][..rows * depth], (depth, span), packed); // 3
-            let packed = &*packed;
-            let (height, panels) = tile_size(columns, rows.div_ceil(span), ROWS / 4);
-            let tiles = tiles(y, columns, (panels * span, height)); // 5
-            threads::for_each(threads, tiles.into_iter(), |tile| {
-                let r = Factor::Packed(&packed[tile.row * depth..]);
-                let (a, first) = (Matrix::Rows(w, depth), tile.column);
-                let output = Output::Turned(tile, bias); // 4
-                Multiply { a, first, r, depth, span, output, memory: &mut [] }.run(isa);
-            });
-        });
-    }
-}
-
-/// Rows of x packed at once, whole panels of `span` of them.
-fn band<T>(depth: usize, span: usize) -> usize {
-    (PACKED / size_of::<T>() / depth.max(1) / span).max(1) * span
-}
-
-/// Rows of a, and panels of r, of a tile of their product; `few` rows and one panel, where that makes too few tiles for threads
-/// to end together.
-fn tile_size(rows: usize, panels: usize, few: usize) -> (usize, usize) {
-    let tiles = rows.div_ceil(ROWS) * panels.div_ceil(PANELS);
-    if tiles < FEW_TILES { (few, 1) } else { (ROWS, PANELS) }
+    /// As it is made.
+    Made(&'a dyn Made<T>),
 }
 
 /// The width of the panels of a factor of so many columns: as many registers as leave room for six times as many, and for
 /// the factors; fewer, where the columns are fewer.
-struct Span<T> {
-    width: usize,
-    element: PhantomData<T>,
+pub struct Span<T> {
+    pub width: usize,
+    pub element: PhantomData<T>,
 }
 
 /// The most registers of a panel.
@@ -127,61 +52,20 @@ impl<T: Lanes> Kernel for Span<T> {
     }
 }
 
-/// Packs rows of `depth` elements, turned over, into panels of `span` columns.
-fn pack<T: Lanes>((isa, threads): (Isa, Threads), x: &[T], (depth, span): (usize, usize), packed: &mut [T]) {
-    if depth == 0 {
-        return;
-    }
-    let panels = x.chunks(span * depth).zip(packed.chunks_mut(span * depth));
-    let tasks = panels.flat_map(|(x, panel)| {
-        let parts = panel.chunks_mut(span * DEPTH).enumerate();
-        parts.map(move |(i, part)| Pack { x, depth, first: i * DEPTH, span, part })
-    });
-    let tasks: Vec<_> = tasks.collect();
-    threads::for_each(threads, tasks.into_iter(), |task| simd::run(isa, task));
-}
-
-/// Turns over the columns from `first` on of some rows.
-struct Pack<'a, T> {
-    x: &'a [T],
-    depth: usize,
-    first: usize,
-    span: usize,
-    part: &'a mut [T],
-}
-
-impl<T: Lanes> Kernel for Pack<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        const SIDE: usize = 16;
-        let Self { x, depth, first, span, part } = self;
-        let (rows, columns) = (x.len() / depth, part.len() / span);
-        for j in (0..columns).step_by(SIDE) {
-            for i in (0..rows).step_by(SIDE) {
-                for j in j..columns.min(j + SIDE) {
-                    let from = &x[i * depth + first + j..];
-                    let to = &mut part[j * span + i..][..SIDE.min(rows - i)];
-                    to.iter_mut().zip(from.iter().step_by(depth)).for_each(|(to, from)| *to = *from);
-                }
-            }
-        }
-    }
-}
-
 /// Some columns of r, in panels.
 #[derive(Clone, Copy)]
-enum Factor<'a, T> {
+pub enum Factor<'a, T> {
     /// Panel after panel, row after row.
     Packed(&'a [T]),
     /// From `column` on, in rows of `step` elements.
     AsItLies { elements: &'a [T], step: usize, column: usize },
+    /// From `column` on, as they are made.
+    Made { elements: &'a dyn Made<T>, column: usize },
 }
 
-enum Output<'a, T> {
-    /// A tile of c.
-    Plain(Tile<'a, T>),
+pub enum Output<'a, T> {
+    /// A tile of c, and an addend for each of its rows.
+    Plain(Tile<'a, T>, Option<&'a [T]>),
     /// A tile of the transpose of c, and an addend for each of its columns.
     Turned(Tile<'a, T>, Option<&'a [T]>),
 }
@@ -190,46 +74,51 @@ impl<T> Output<'_, T> {
     /// Rows and columns of the tile of c.
     fn size(&self) -> (usize, usize) {
         match self {
-            Output::Plain(tile) => (tile.rows.len(), tile.width()),
+            Output::Plain(tile, _) => (tile.rows.len(), tile.width()),
             Output::Turned(tile, _) => (tile.width(), tile.rows.len()),
         }
     }
 }
 
-/// Some panels times the rows of a from `first` on.
-struct Multiply<'a, T> {
-    a: Matrix<'a, T>,
-    first: usize,
-    r: Factor<'a, T>,
-    depth: usize,
-    span: usize,
-    output: Output<'a, T>,
-    memory: &'a mut [T],
+/// Some panels times the rows of a from `first` on, counted as a run of `counter`.
+pub struct Multiply<'a, T> {
+    pub counter: Counter,
+    pub a: Matrix<'a, T>,
+    pub first: usize,
+    pub r: Factor<'a, T>,
+    pub depth: usize,
+    pub span: usize,
+    pub output: Output<'a, T>,
 }
 
 impl<T: Lanes> Multiply<'_, T> {
     /// Runs it, with the memory that it needs.
-    fn run(self, isa: Isa) {
+    pub fn run(self, isa: Isa) {
         let (height, width) = self.output.size();
-        scratch(memory(height, width, self.span), |memory| simd::run(isa, Multiply { memory, ..self }));
+        scratch(memory(height, width, self.span), |memory| simd::run(isa, WithMemory { multiply: self, memory }));
     }
+}
+
+struct WithMemory<'a, T> {
+    multiply: Multiply<'a, T>,
+    memory: &'a mut [T],
 }
 
 /// Elements of memory for a tile of so many rows and columns, in panels of `span`: a panel of r, sums, and a part of a, whose
 /// rows are filled up to whole micro-tiles.
-fn memory(height: usize, width: usize, span: usize) -> usize {
+pub fn memory(height: usize, width: usize, span: usize) -> usize {
     let padded = height + MOST_ROWS;
     DEPTH * span + padded * width.next_multiple_of(span) + DEPTH * padded
 }
 
-impl<T: Lanes> Kernel for Multiply<'_, T> {
+impl<T: Lanes> Kernel for WithMemory<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        counters::record(Counter::LinearPacked, Isa::of::<S>());
+        counters::record(self.multiply.counter, Isa::of::<S>());
         // Accumulators, a row of the panel and one element of a make 30 registers at most, or 15.
-        match (panel_registers::<S>(), self.span / T::lanes::<S>()) {
+        match (panel_registers::<S>(), self.multiply.span / T::lanes::<S>()) {
             (4, 2) => self.tile::<S, 12, 2>(s),
             (4, 3) => self.tile::<S, 8, 3>(s),
             (4, 4) => self.tile::<S, 6, 4>(s),
@@ -239,11 +128,11 @@ impl<T: Lanes> Kernel for Multiply<'_, T> {
     }
 }
 
-impl<T: Lanes> Multiply<'_, T> {
+impl<T: Lanes> WithMemory<'_, T> {
     /// The tile, by micro-tiles of M rows and V registers.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(self, s: S) {
-        let Self { a, first, r, depth, span, mut output, memory } = self;
+        let Self { multiply: Multiply { a, first, r, depth, span, mut output, .. }, memory } = self;
         let (height, width) = output.size();
         let (padded, panels) = (height.next_multiple_of(M), width.div_ceil(span));
         let (copied_r, memory) = memory.split_at_mut(DEPTH * span);
@@ -253,8 +142,12 @@ impl<T: Lanes> Multiply<'_, T> {
         }
         for from in (0..depth).step_by(DEPTH) {
             let count = DEPTH.min(depth - from);
-            if let Matrix::Columns(elements, step) = a {
-                copy_columns::<T, M>(&elements[from * step + first..], (step, count, height), copied_a); // 2
+            match a {
+                Matrix::Rows(..) => {}
+                Matrix::Columns(elements, step) => {
+                    copy_columns::<T, M>(&elements[from * step + first..], (step, count, height), copied_a); // 2
+                }
+                Matrix::Made(a) => a.part(first..first + height, from..from + count, copied_a, count), // 6
             }
             for (panel, sums) in sums.chunks_exact_mut(padded * span).enumerate() {
                 let packed = match r {
@@ -268,6 +161,11 @@ impl<T: Lanes> Multiply<'_, T> {
                         }
                         &copied_r[..count * span]
                     }
+                    Factor::Made { elements, column } => {
+                        let columns = column + panel * span..column + width.min((panel + 1) * span);
+                        elements.part(from..from + count, columns, &mut copied_r[..count * span], span); // 6
+                        &copied_r[..count * span]
+                    }
                 };
                 let (rows, _) = T::registers::<S>(packed).0.as_chunks::<V>();
                 let (tiles, _) = T::registers_mut::<S>(sums).0.as_chunks_mut::<V>();
@@ -277,6 +175,11 @@ impl<T: Lanes> Multiply<'_, T> {
                             // Rows beyond the last are computed as the last, and not used.
                             let row = |m: usize| first + (i * M + m).min(height - 1);
                             let a: [&[T]; M] = std::array::from_fn(|m| &elements[row(m) * step + from..][..count]);
+                            micro_tile(s, rows, |k| std::array::from_fn(|m| a[m][k]))
+                        }
+                        Matrix::Made(_) => {
+                            let row = |m: usize| (i * M + m).min(height - 1);
+                            let a: [&[T]; M] = std::array::from_fn(|m| &copied_a[row(m) * count..][..count]);
                             micro_tile(s, rows, |k| std::array::from_fn(|m| a[m][k]))
                         }
                         Matrix::Columns(..) => {
@@ -292,8 +195,14 @@ impl<T: Lanes> Multiply<'_, T> {
                         }
                         // The last sums of whole panels go straight to where they belong.
                         match &mut output {
-                            Output::Plain(tile) if from + count == depth && (panel + 1) * span <= width => {
+                            Output::Plain(tile, addend) if from + count == depth && (panel + 1) * span <= width => {
                                 if let Some(row) = tile.rows.get_mut(i * M + m) {
+                                    if let Some(addend) = addend {
+                                        let addend = T::splat(s, addend[i * M + m]);
+                                        for product in &mut products {
+                                            *product = T::plus(s, *product, addend);
+                                        }
+                                    }
                                     let (row, _) = T::registers_mut::<S>(&mut row[panel * span..][..span]);
                                     row.copy_from_slice(&products);
                                 }
@@ -370,11 +279,14 @@ fn write<T: Lanes>(
     output: Output<'_, T>,
 ) {
     match output {
-        Output::Plain(tile) => {
+        Output::Plain(tile, addend) => {
             let panels = written / span;
             for (m, c) in tile.rows.into_iter().enumerate() {
                 for (panel, c) in c.chunks_mut(span).enumerate().skip(panels) {
                     c.copy_from_slice(&sums[(panel * padded + m) * span..][..c.len()]);
+                    if let Some(addend) = addend {
+                        c.iter_mut().for_each(|c| *c += addend[m]);
+                    }
                 }
             }
         }
@@ -390,52 +302,6 @@ fn write<T: Lanes>(
                     None => c.iter_mut().zip(column).for_each(|(c, sum)| *c = *sum),
                 }
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_products_go_by_large_tiles_and_small_ones_by_small() {
-        assert_eq!(tile_size(192 * 4, 16, 48), (192, 4));
-        assert_eq!(tile_size(192 * 5, 16, 48), (192, 4));
-        assert_eq!(tile_size(192 * 4, 12, 48), (48, 1));
-        assert_eq!(tile_size(192 * 3 + 1, 13, 48), (192, 4));
-        assert_eq!(tile_size(1, 1, 192), (192, 1));
-    }
-
-    #[test]
-    fn four_mebibytes_are_packed_at_once() {
-        assert_eq!(band::<f32>(1024, 64), 1024);
-        assert_eq!(band::<f64>(1024, 32), 512);
-        assert_eq!(band::<f64>(1000, 32), 512);
-        assert_eq!(band::<f32>(LONGEST_ROW, 64), 64);
-        assert_eq!(band::<f32>(0, 16), 1 << 20);
-        assert_eq!(LONGEST_ROW, 1_048_576);
-    }
-
-    #[test]
-    fn a_tile_takes_no_more_memory_than_it_needs() {
-        assert_eq!(memory(192, 256, 64), 128 * 64 + 204 * 256 + 128 * 204);
-        assert_eq!(memory(1, 65, 32), 128 * 32 + 13 * 96 + 128 * 13);
-    }
-
-    /// A panel's registers and the factors' fit into those that there are.
-    #[test]
-    fn panels_are_as_wide_as_the_columns_or_the_registers() {
-        for isa in Isa::available() {
-            let (lanes, most) = match isa {
-                Isa::V4 => (16, 64),
-                Isa::V3 => (8, 16),
-                Isa::Neon => (4, 16),
-                Isa::Scalar => (1, 2),
-            };
-            let span = |width| simd::run(isa, Span { width, element: PhantomData::<f32> });
-            assert_eq!([0, 1, lanes, lanes + 1].map(span), [lanes, lanes, lanes, 2 * lanes], "{isa}");
-            assert_eq!([most - lanes, most, 1000].map(span), [most - lanes, most, most], "{isa}");
         }
     }
 }

@@ -1,0 +1,240 @@
+//! MaxPool2d: one kernel, which remembers places where they are asked for.
+
+use super::{overwrite, require_output_shape, zeros};
+use crate::kernels::max_pool2d::{self, Problem};
+use crate::kernels::windows::Axis;
+use crate::memory::{Output, fresh};
+use crate::{Choice, Execution, Float, execution};
+use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
+
+const LAYER: &str = "MaxPool2d";
+
+/// The largest element of each window of each channel.
+///
+/// With s = `stride`, d = `dilation` and p = `padding`, over the window's elements (i, j) that lie inside the input — what is
+/// padded is −∞, and never the largest:
+///
+/// ```math
+/// y_{ncab} = \max_{i, j}\; x_{n,\,c,\;a s_h + i d_h - p_h,\;b s_w + j d_w - p_w}
+/// ```
+///
+/// As in PyTorch, the first of equals counts, row by row; NaN counts as larger than everything, and of several the last counts;
+/// where all are −∞, the first does. A window of padding alone, which dilation makes possible, gives −∞ with the index −1 and has
+/// no gradient (PyTorch's index is outside the input there). The index of an output is the place h·W + w of its element in the
+/// input's channel. Each output's gradient goes there:
+///
+/// ```math
+/// \frac{\partial L}{\partial x_q} = \sum_{\text{outputs whose index is } q} g
+/// ```
+///
+/// Shapes: input [N, C, H, W] or [C, H, W]; output and indices [N, C, H', W'] or [C, H', W'], where
+/// S' = ⌊(S + 2p − d(k − 1) − 1)/s⌋ + 1 or, with `ceil_mode`, the same with ⌈⌉, less one where the last window would start
+/// beyond the input and its first padding.
+///
+/// Source: [torch.nn.MaxPool2d](https://docs.pytorch.org/docs/2.15/generated/torch.nn.MaxPool2d.html).
+///
+/// ```
+/// use optimized::{MaxPool2d, MaxPool2dOptions, Tensor};
+/// let mut pool = MaxPool2d::new(MaxPool2dOptions::new((1, 2)).stride(1).return_indices(true))?;
+/// let pass = pool.forward_pass(&Tensor::from_vec(&[1, 1, 4], vec![1.0, 5.0, 5.0, 2.0])?)?;
+/// assert_eq!(pass.output.as_slice(), [5.0, 5.0, 5.0]);
+/// assert_eq!(pass.indices.as_ref().unwrap().as_slice(), [1, 1, 2]);
+/// let gradients = pool.backward(&pass, &Tensor::from_vec(&[1, 1, 3], vec![1.0, 2.0, 4.0])?)?;
+/// assert_eq!(gradients.input.as_slice(), [0.0, 3.0, 4.0, 0.0]);
+/// # Ok::<(), optimized::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct MaxPool2d {
+    options: MaxPool2dOptions,
+    execution: Execution,
+}
+
+/// What a training step's forward gives and keeps.
+#[derive(Debug, Clone)]
+pub struct MaxPool2dPass<T> {
+    /// [N, C, H', W'] or [C, H', W'].
+    pub output: Tensor<T>,
+    /// In the output's shape, where the options ask for it.
+    pub indices: Option<Tensor<i64>>,
+    input_shape: Vec<usize>,
+    places: Tensor<i64>,
+}
+
+impl MaxPool2d {
+    /// A layer with the given options.
+    ///
+    /// # Errors
+    /// Where a size is 0 or has more than 31 bits, or the padding is more than half the window.
+    pub fn new(options: MaxPool2dOptions) -> Result<Self> {
+        options.check()?;
+        Ok(Self { options, execution: Execution::default() })
+    }
+
+    /// The options that the layer was built with.
+    pub fn options(&self) -> &MaxPool2dOptions {
+        &self.options
+    }
+
+    /// How the layer is run.
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    /// Sets how the layer is run.
+    ///
+    /// # Errors
+    /// Where the machine lacks the instruction set, or the layer has no such algorithm.
+    pub fn set_execution(&mut self, execution: Execution) -> Result<()> {
+        execution.check(LAYER)?;
+        self.execution = execution;
+        Ok(())
+    }
+
+    /// The algorithms for an input of `input_shape`: one, which accepts everything.
+    ///
+    /// # Errors
+    /// As [`MaxPool2d::output_shape`].
+    pub fn choices(&self, input_shape: &[usize]) -> Result<Vec<Choice>> {
+        self.options.check_input(input_shape)?;
+        Ok(execution::only(LAYER))
+    }
+
+    /// The output's shape: the input's with the windows along height and width for its own.
+    ///
+    /// # Errors
+    /// Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window.
+    pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        self.options.check_input(input_shape)?;
+        let [height, width] = self.problem(input_shape).axes;
+        let leading = input_shape.iter().take(input_shape.len() - 2).copied();
+        Ok(leading.chain([height.windows, width.windows]).collect())
+    }
+
+    /// The windows over an input that the options accept.
+    fn problem(&self, input_shape: &[usize]) -> Problem {
+        let axis = |axis: usize| {
+            let size = input_shape.get(input_shape.len().saturating_sub(2) + axis).copied().unwrap_or(0);
+            let of = |sizes: vocabulary::Pair| sizes.axes()[axis];
+            let (stride, dilation) = (of(self.options.effective_stride()), of(self.options.dilation));
+            let (kernel, padding) = (of(self.options.kernel_size), of(self.options.padding));
+            // What a window reaches over was checked to fit; all of it is far from 128 bits.
+            let [s, p, full] = [stride, padding, size].map(|x| x as i128);
+            let beyond = full + 2 * p - dilation as i128 * (kernel as i128 - 1) - 1;
+            let windows = match self.options.ceil_mode {
+                false => beyond / s + 1,
+                true => {
+                    let windows = (beyond + s - 1) / s + 1;
+                    if (windows - 1) * s >= full + p { windows - 1 } else { windows }
+                }
+            };
+            let windows = usize::try_from(windows).unwrap_or(usize::MAX);
+            Axis { size, kernel, stride, dilation, start: padding as i64, windows, mode: PaddingMode::Zeros }
+        };
+        Problem { axes: [axis(0), axis(1)] }
+    }
+
+    /// The largest elements; [`MaxPool2d::forward_with_indices`] tells where they stand, too.
+    ///
+    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window, or the
+    /// output cannot be stored.
+    pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        let shape = self.output_shape(input.shape())?;
+        let mut output = fresh(LAYER, &shape)?;
+        let problem = self.problem(input.shape());
+        max_pool2d::forward(&problem, self.execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
+        output.tensor(&shape)
+    }
+
+    /// The largest elements, and the place h·W + w of each in its channel.
+    ///
+    /// # Errors
+    /// As [`MaxPool2d::forward`].
+    ///
+    /// ```
+    /// use optimized::{MaxPool2d, MaxPool2dOptions, Tensor};
+    /// let pool = MaxPool2d::new(MaxPool2dOptions::new(2))?;
+    /// let (y, indices) = pool.forward_with_indices(&Tensor::from_vec(&[1, 2, 2], vec![1.0, 3.0, 4.0, 2.0])?)?;
+    /// assert_eq!((y.as_slice(), indices.as_slice()), (&[4.0][..], &[2][..]));
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
+        let shape = self.output_shape(input.shape())?;
+        let mut output = fresh(LAYER, &shape)?;
+        let mut places = Tensor::full(&shape, 0).map_err(|error| error.of(LAYER, "output"))?;
+        let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
+        let problem = self.problem(input.shape());
+        max_pool2d::forward_with_places(&problem, self.execution.kernel(), input.as_slice(), outputs);
+        Ok((output.tensor(&shape)?, places))
+    }
+
+    /// [`MaxPool2d::forward`], written into `output`, whose elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`MaxPool2d::forward`], and where `output` does not have the output's shape.
+    ///
+    /// ```
+    /// use optimized::{MaxPool2d, MaxPool2dOptions, Tensor};
+    /// let mut y = Tensor::full(&[1, 1, 1], f32::NAN)?;
+    /// let pool = MaxPool2d::new(MaxPool2dOptions::new((1, 2)))?;
+    /// pool.forward_into(&Tensor::from_vec(&[1, 1, 2], vec![-1.0, 2.0])?, &mut y)?;
+    /// assert_eq!(y.as_slice(), [2.0]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_into<T: Float>(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
+        let shape = self.output_shape(input.shape())?;
+        let output = Output::Given(overwrite(LAYER, output, &shape)?);
+        max_pool2d::forward(&self.problem(input.shape()), self.execution.kernel(), input.as_slice(), output);
+        Ok(())
+    }
+
+    /// The output, and what backward needs.
+    ///
+    /// # Errors
+    /// As [`MaxPool2d::forward`].
+    pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
+        let (output, places) = self.forward_with_indices(input)?;
+        let indices = self.options.return_indices.then(|| places.clone());
+        Ok(MaxPool2dPass { output, indices, input_shape: input.shape().to_vec(), places })
+    }
+
+    /// The gradient of the input.
+    ///
+    /// # Errors
+    /// Where `grad_output` does not have the output's shape, or the pass is that of a layer of other sizes.
+    pub fn backward<T: Float>(
+        &self,
+        pass: &MaxPool2dPass<T>,
+        grad_output: &Tensor<T>,
+    ) -> Result<MaxPool2dGradients<T>> {
+        let shape = self.output_shape(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
+        require_output_shape(LAYER, grad_output, &shape)?;
+        if pass.places.shape() != shape {
+            return Err(Error::shape(LAYER, "pass", pass.places.shape(), "a pass of a layer of these sizes"));
+        }
+        let mut input = zeros(LAYER, "grad_input", &pass.input_shape)?;
+        let operands = (grad_output.as_slice(), pass.places.as_slice());
+        let problem = self.problem(&pass.input_shape);
+        max_pool2d::backward(&problem, self.execution.kernel(), operands, input.as_mut_slice());
+        Ok(MaxPool2dGradients { input })
+    }
+}
+
+impl<T: Float> Layer<T> for MaxPool2d {
+    fn name(&self) -> &'static str {
+        LAYER
+    }
+    fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
+        MaxPool2d::output_shape(self, input_shape)
+    }
+    fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
+        MaxPool2d::forward(self, input)
+    }
+    fn forward_pass(&mut self, input: &Tensor<T>) -> Result<(Tensor<T>, Saved)> {
+        let pass = MaxPool2d::forward_pass(self, input)?;
+        Ok((pass.output.clone(), Saved::new(pass)))
+    }
+    fn backward(&self, saved: &Saved, grad_output: &Tensor<T>) -> Result<Gradients<T>> {
+        let MaxPool2dGradients { input } = MaxPool2d::backward(self, saved.get(LAYER)?, grad_output)?;
+        Ok(Gradients { input, parameters: Vec::new() })
+    }
+}

@@ -1,0 +1,150 @@
+use super::{assert_same_bits, executions, integers, numbers, tensor_f32};
+use crate::{MaxPool2d, MaxPool2dOptions, Pair, Tensor};
+
+/// The largest elements, their places and the input's gradient, by loops.
+fn by_loops(
+    options: &MaxPool2dOptions,
+    (x, g): (&Tensor<f32>, &Tensor<f32>),
+) -> (Tensor<f32>, Tensor<i64>, Tensor<f32>) {
+    let (size, shape) = (x.shape(), g.shape());
+    let of = |pair: Pair| pair.axes().map(|size| size as i64);
+    let (kernel, stride) = (of(options.kernel_size), of(options.effective_stride()));
+    let (dilation, padding) = (of(options.dilation), of(options.padding));
+    let mut y = Tensor::full(shape, f32::NEG_INFINITY).unwrap();
+    let mut places = Tensor::full(shape, -1).unwrap();
+    let mut dx = Tensor::full(size, 0.0).unwrap();
+    for n in 0..shape[0] {
+        for c in 0..shape[1] {
+            for a in 0..shape[2] {
+                for b in 0..shape[3] {
+                    let index = [n, c, a, b];
+                    for i in 0..kernel[0] {
+                        for j in 0..kernel[1] {
+                            let h = a as i64 * stride[0] + i * dilation[0] - padding[0];
+                            let w = b as i64 * stride[1] + j * dilation[1] - padding[1];
+                            if h < 0 || w < 0 || h >= size[2] as i64 || w >= size[3] as i64 {
+                                continue;
+                            }
+                            let x = x[[n, c, h as usize, w as usize]];
+                            if places[index] < 0 || x > y[index] || x.is_nan() {
+                                y[index] = x;
+                                places[index] = h * size[3] as i64 + w;
+                            }
+                        }
+                    }
+                    if let Ok(place) = usize::try_from(places[index]) {
+                        dx[[n, c, place / size[3], place % size[3]]] += g[index];
+                    }
+                }
+            }
+        }
+    }
+    (y, places, dx)
+}
+
+/// Output, places and gradient, at every instruction set and number of threads, to the last bit.
+fn check(options: MaxPool2dOptions, x: &Tensor<f32>) {
+    let options = options.return_indices(true);
+    let mut pool = MaxPool2d::new(options.clone()).unwrap();
+    let g = integers(&pool.output_shape(x.shape()).unwrap(), 2);
+    let (y, places, dx) = by_loops(&options, (x, &g));
+    for execution in executions().into_iter().flatten() {
+        let what = format!("{options:?} of {:?}, {execution:?}", x.shape());
+        pool.set_execution(execution).unwrap();
+        let pass = pool.forward_pass(x).unwrap();
+        assert_same_bits(&pass.output, &y, &what);
+        assert!(pass.indices.as_ref() == Some(&places), "{what}");
+        assert_same_bits(&pool.forward(x).unwrap(), &y, &what);
+        let mut into = Tensor::full(y.shape(), f32::NAN).unwrap();
+        pool.forward_into(x, &mut into).unwrap();
+        assert_same_bits(&into, &y, &what);
+        let gradients = pool.backward(&pass, &g).unwrap();
+        assert!(gradients.input == dx, "{what}");
+    }
+}
+
+/// Small integers, many of them equal; infinities, zeros of both signs and NaN among them.
+fn special(shape: &[usize]) -> Tensor<f32> {
+    let few = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, -0.0, 0.0, -0.0, 0.0];
+    let drawn = numbers(shape.iter().product(), 5).into_iter().map(|x| {
+        let x = ((x + 2.0) * 8.0) as usize;
+        few.get(x).copied().unwrap_or(-1.0 - (x / 4) as f32)
+    });
+    Tensor::from_vec(shape, drawn.collect()).unwrap()
+}
+
+fn options() -> Vec<MaxPool2dOptions> {
+    vec![
+        MaxPool2dOptions::new(2),
+        MaxPool2dOptions::new(3).stride(2).padding(1),
+        MaxPool2dOptions::new(3).stride(1).padding(1),
+        MaxPool2dOptions::new((1, 4)).stride((2, 3)).padding((0, 2)).dilation((1, 2)),
+        MaxPool2dOptions::new((5, 2)).stride((1, 2)).padding((2, 1)).dilation((2, 3)),
+        MaxPool2dOptions::new((2, 3)).stride((3, 4)).padding((1, 1)),
+        MaxPool2dOptions::new(1),
+    ]
+}
+
+#[test]
+fn the_first_of_equals_and_the_last_nan_count() {
+    for options in options() {
+        for ceil_mode in [false, true] {
+            for shape in [[2, 3, 9, 11], [1, 1, 16, 35], [3, 2, 10, 8]] {
+                check(options.clone().ceil_mode(ceil_mode), &integers(&shape, 1));
+                check(options.clone().ceil_mode(ceil_mode), &special(&shape));
+            }
+        }
+    }
+    check(MaxPool2dOptions::new(3).padding(1), &Tensor::full(&[1, 2, 7, 7], f32::NEG_INFINITY).unwrap());
+}
+
+/// Rows longer than are computed together; many tasks.
+#[test]
+fn long_rows_and_many_channels_are_cut_where_they_should_be() {
+    for options in options() {
+        check(options.clone(), &special(&[1, 1, 9, 4100]));
+        check(options.clone().stride((2, 1)), &special(&[1, 2, 9, 2060]));
+        check(options, &integers(&[3, 20, 32, 33], 1));
+    }
+}
+
+/// Dilated windows may lie in the padding alone: there is no largest element, and no gradient.
+#[test]
+fn a_window_of_padding_alone_has_no_place() {
+    let options = MaxPool2dOptions::new((1, 2)).padding((0, 1)).dilation((1, 3)).stride(1);
+    let x = Tensor::full(&[1, 1, 2, 2], 1.0).unwrap();
+    check(options.clone(), &x);
+    let mut pool = MaxPool2d::new(options).unwrap();
+    let pass = pool.forward_pass(&x).unwrap();
+    assert_eq!(pass.output.as_slice(), [f32::NEG_INFINITY; 2]);
+    assert!(pass.indices.is_none());
+}
+
+#[test]
+fn huge_windows_take_no_time() {
+    let half = i32::MAX as usize / 2;
+    let options = MaxPool2dOptions::new(i32::MAX as usize).padding(half).stride(1);
+    let x = tensor_f32(&[1, 2, 3, 3], 1);
+    let mut pool = MaxPool2d::new(options).unwrap();
+    let pass = pool.forward_pass(&x).unwrap();
+    assert_eq!(pass.output.shape(), [1, 2, 3, 3]);
+    let largest = x.as_slice()[..9].iter().copied().fold(f32::MIN, f32::max);
+    assert_eq!(pass.output.as_slice()[..9], [largest; 9]);
+    let far = MaxPool2d::new(MaxPool2dOptions::new(2).stride(i32::MAX as usize).ceil_mode(true)).unwrap();
+    assert_eq!(far.forward(&x).unwrap().shape(), [1, 2, 1, 1]);
+    let none = pool.forward(&Tensor::<f64>::full(&[0, 2, 3, 3], 0.0).unwrap()).unwrap();
+    assert_eq!(none.shape(), [0, 2, 3, 3]);
+}
+
+#[test]
+fn passes_and_shapes_that_do_not_fit_are_refused() {
+    let mut pool = MaxPool2d::new(MaxPool2dOptions::new(2)).unwrap();
+    let x = tensor_f32(&[1, 2, 6, 6], 1);
+    let pass = pool.forward_pass(&x).unwrap();
+    let other = MaxPool2d::new(MaxPool2dOptions::new(3)).unwrap();
+    assert!(other.backward(&pass, &tensor_f32(&[1, 2, 2, 2], 1)).is_err());
+    assert!(pool.backward(&pass, &tensor_f32(&[1, 2, 2, 3], 1)).is_err());
+    assert!(pool.forward_into(&x, &mut tensor_f32(&[1, 2, 6, 6], 1)).is_err());
+    assert!(pool.forward(&tensor_f32(&[6, 6], 1)).is_err() && pool.choices(&[2, 1, 1]).is_err());
+    assert_eq!(pool.choices(&[2, 6, 6]).unwrap().len(), 1);
+}
