@@ -1,7 +1,7 @@
 //! The layers of torch.nn, fast: the names and signatures of `reference`, vectorised and in parallel.
 //!
 //! A user changes `use reference::Linear` to `use optimized::Linear`, and nothing else. Beyond that, every layer has
-//! `forward_into`, which writes into a tensor of the caller's; ReLU and Sigmoid have `forward_in_place`; and
+//! `forward_into`, which writes into a tensor of the caller's; activations have `forward_in_place`; and
 //! [`Execution`] chooses the threads, the instruction set and, by name, the algorithm of each layer. Results do not
 //! depend on the number of threads, to the last bit.
 //!
