@@ -29,7 +29,8 @@ impl Lines {
     /// The lines along `axis` of a tensor; the one element of a tensor without dimensions is a line of its own.
     pub fn along(axis: Option<usize>, shape: &[usize]) -> Self {
         let Some(axis) = axis else { return Self { outer: 1, length: 1, inner: 1 } };
-        let product = |sizes: &[usize]| sizes.iter().product();
+        // A shape that is only asked about may be of any size.
+        let product = |sizes: &[usize]| sizes.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
         Self { outer: product(&shape[..axis]), length: shape[axis], inner: product(&shape[axis + 1..]) }
     }
 

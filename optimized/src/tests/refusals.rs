@@ -1,8 +1,10 @@
 //! What a user can pass wrongly is an error, never a panic.
 
 use crate::{
-    BatchNorm2d, BatchNorm2dOptions, Execution, Isa, Layer, Linear, LinearOptions, MSELoss, MSELossOptions, ReLU,
-    ReLUOptions, Reduction, Saved, Sigmoid, SigmoidOptions, Tensor, Threads,
+    BCELoss, BCELossOptions, BCEWithLogitsLoss, BCEWithLogitsLossOptions, BatchNorm2d, BatchNorm2dOptions,
+    CrossEntropyLoss, CrossEntropyLossOptions, CrossEntropyTarget, Embedding, EmbeddingOptions, Execution, Isa, L1Loss,
+    L1LossOptions, Layer, Linear, LinearOptions, MSELoss, MSELossOptions, ReLU, ReLUOptions, Reduction, Saved, Sigmoid,
+    SigmoidOptions, Softmax, SoftmaxOptions, Tensor, Threads,
 };
 use std::num::NonZeroUsize;
 
@@ -102,4 +104,71 @@ fn layers_without_parameters_take_any_number_of_channels() {
     assert!(pass.output.as_slice().iter().all(|&y| y == 0.0));
     let gradients = norm.backward(&pass, &full(&[2, 20, 9, 9])).unwrap();
     assert!(gradients.weight.is_none() && gradients.bias.is_none());
+}
+
+/// As above, of layers that go along lines, and of losses.
+#[test]
+fn huge_and_empty_lines_are_computed_or_refused() {
+    let mut softmax = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
+    assert!(softmax.choices(&[usize::MAX, 2, 3]).is_ok() && softmax.choices(&[3]).is_err());
+    for shape in [[1 << 59, 2, 0], [0, 1 << 59, 2], [1 << 59, 0, 2], [2, 0, 1 << 40]] {
+        for dim in 0..3 {
+            softmax = Softmax::new(SoftmaxOptions::new().dim(dim)).unwrap();
+            let pass = softmax.forward_pass(&full(&shape)).unwrap();
+            assert_eq!(softmax.backward(&pass, &full(&shape)).unwrap().input.shape(), shape);
+        }
+        let mut loss = L1Loss::new(L1LossOptions::new()).unwrap();
+        let pass = loss.forward_pass(&full(&shape), &full(&shape)).unwrap();
+        assert!(pass.output.as_slice()[0].is_nan());
+        assert!(loss.backward(&pass, &full(&[])).unwrap().target.is_empty());
+        for reduction in [Reduction::None, Reduction::Mean] {
+            let options = BCEWithLogitsLossOptions::new().reduction(reduction);
+            let mut loss = BCEWithLogitsLoss::with_weights(options, Some(full(&[1, 1])), Some(full(&[]))).unwrap();
+            let pass = loss.forward_pass(&full(&shape), &full(&shape)).unwrap();
+            let gradients = loss.backward(&pass, &pass.output.clone()).unwrap();
+            assert!(gradients.input.is_empty() && gradients.target.shape() == shape);
+        }
+        let mut loss = CrossEntropyLoss::new(CrossEntropyLossOptions::new()).unwrap();
+        let pass = loss.forward_pass(&full(&shape), &full(&shape)).unwrap();
+        assert_eq!(loss.backward(&pass, &full(&[])).unwrap().input.shape(), shape);
+        assert!(loss.choices(&[2, 1 << 60, 1 << 60, 1 << 60], &[2, 1 << 60, 1 << 60]).is_ok());
+    }
+    let mut embedding = Embedding::with_parameters(EmbeddingOptions::new(3, 0), full(&[3, 0])).unwrap();
+    let pass = embedding.forward_pass(&Tensor::from_vec(&[2], vec![0_i64, 2]).unwrap()).unwrap();
+    assert_eq!(pass.output.shape(), [2, 0]);
+    assert!(embedding.backward(&pass, &full(&[2, 0])).unwrap().weight.is_some());
+    let none = Tensor::from_vec(&[1 << 59, 0], Vec::<i64>::new()).unwrap();
+    let mut wide = Embedding::with_parameters(EmbeddingOptions::new(1, 9), full(&[1, 9])).unwrap();
+    assert!(wide.forward(&none).is_err());
+    let pass = wide.forward_pass(&Tensor::from_vec(&[0, 4], Vec::<i64>::new()).unwrap()).unwrap();
+    assert!(wide.backward(&pass, &full(&[0, 4, 9])).is_ok());
+}
+
+/// A pass under other options than the loss has is refused, or goes backward as they say; it never panics.
+#[test]
+fn passes_of_other_losses_are_refused_or_taken_as_they_are() {
+    let classes = || Tensor::from_vec(&[2], vec![0_i64, 4]).unwrap();
+    let mut five = CrossEntropyLoss::with_weight(CrossEntropyLossOptions::new(), Some(full(&[5]))).unwrap();
+    let pass = five.forward_pass(&full(&[2, 5]), &classes()).unwrap();
+    let three = CrossEntropyLoss::with_weight(CrossEntropyLossOptions::new(), Some(full(&[3]))).unwrap();
+    assert!(three.backward(&pass, &full(&[])).is_err());
+    let smoothed = CrossEntropyLoss::<f32>::new(CrossEntropyLossOptions::new().label_smoothing(0.5)).unwrap();
+    assert!(smoothed.backward(&pass, &full(&[])).is_ok());
+    let each = CrossEntropyLoss::<f32>::new(CrossEntropyLossOptions::new().reduction(Reduction::None)).unwrap();
+    assert!(each.backward(&pass, &full(&[])).is_err() && each.backward(&pass, &full(&[2])).is_ok());
+    let mut ignoring = CrossEntropyLoss::new(CrossEntropyLossOptions::new().ignore_index(7)).unwrap();
+    let seventh = Tensor::from_vec(&[2], vec![0_i64, 7]).unwrap();
+    let pass = ignoring.forward_pass(&full(&[2, 5]), CrossEntropyTarget::Classes(seventh)).unwrap();
+    assert!(each.backward(&pass, &full(&[2])).is_err());
+    let mut plain = BCELoss::new(BCELossOptions::new()).unwrap();
+    let pass = plain.forward_pass(&full(&[2, 3]), &full(&[2, 3])).unwrap();
+    let weighted = BCELoss::with_weight(BCELossOptions::new(), Some(full(&[2]))).unwrap();
+    assert!(weighted.backward(&pass, &full(&[])).is_err());
+    let mut tall = Embedding::with_parameters(EmbeddingOptions::new(9, 2), full(&[9, 2])).unwrap();
+    let pass = tall.forward_pass(&Tensor::from_vec(&[1], vec![8_i64]).unwrap()).unwrap();
+    let short = Embedding::with_parameters(EmbeddingOptions::new(3, 2), full(&[3, 2])).unwrap();
+    assert!(short.backward(&pass, &full(&[1, 2])).is_err());
+    let mut last = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
+    let pass = last.forward_pass(&full(&[2, 3])).unwrap();
+    assert!(Softmax::new(SoftmaxOptions::new().dim(2)).unwrap().backward(&pass, &full(&[2, 3])).is_err());
 }
