@@ -121,7 +121,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
         "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
         "Embedding" => &["gather"],
         "CrossEntropyLoss" | "Softmax" => &["lines", "columns"],
-        "Conv2d" => &["pointwise", "direct", "im2col"],
+        "Conv2d" => &["pointwise", "im2col", "direct"],
         "MaxPool2d" => &["windows"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "BCELoss" | "BCEWithLogitsLoss" => &["one_pass"],

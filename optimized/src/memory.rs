@@ -18,6 +18,8 @@ pub struct Fresh<T> {
     elements: Vec<T>,
     len: usize,
     opened: AtomicUsize,
+    /// The layer and the argument that an error names.
+    whose: (&'static str, &'static str),
 }
 
 /// A part of the memory of an output, to be filled or opened by the kernel that writes it. What it is made of is private: that
@@ -36,13 +38,13 @@ pub fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size.max(1))).map(|_| shape.iter().product())
 }
 
-/// A tensor's elements, on their way, in `shape`.
-pub fn fresh<T: Lanes>(layer: &str, shape: &[usize]) -> Result<Fresh<T>> {
-    let too_large = || Error::too_large(layer, "output", shape);
+/// A tensor's elements, on their way, in `shape`; `argument` is what an error calls them.
+pub fn fresh<T: Lanes>(layer: &'static str, argument: &'static str, shape: &[usize]) -> Result<Fresh<T>> {
+    let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
     let mut elements = Vec::new();
     elements.try_reserve_exact(len).map_err(|_| too_large())?;
-    Ok(Fresh { elements, len, opened: AtomicUsize::new(0) })
+    Ok(Fresh { elements, len, opened: AtomicUsize::new(0), whose: (layer, argument) })
 }
 
 impl<T: Lanes> Fresh<T> {
@@ -58,7 +60,8 @@ impl<T: Lanes> Fresh<T> {
         } else {
             self.elements.resize(self.len, T::ZERO);
         }
-        Tensor::from_vec(shape, self.elements)
+        let (layer, argument) = self.whose;
+        Tensor::from_vec(shape, self.elements).map_err(|error| error.of(layer, argument))
     }
 }
 
@@ -183,7 +186,7 @@ impl<T: Lanes> Output<'_, T> {
     /// All of the memory, in blocks of `size` elements (the last may be smaller).
     pub fn blocks(&mut self, size: usize) -> Blocks<'_, T> {
         match self {
-            Self::Fresh(Fresh { elements, len, opened }) => {
+            Self::Fresh(Fresh { elements, len, opened, .. }) => {
                 *opened.get_mut() = 0;
                 Blocks(Chunks::Fresh(elements.spare_capacity_mut()[..*len].chunks_mut(size.max(1)), opened))
             }
@@ -257,7 +260,7 @@ mod tests {
 
     #[test]
     fn blocks_that_were_not_opened_are_zeros() {
-        let mut memory = fresh::<f32>("Test", &[10]).unwrap();
+        let mut memory = fresh::<f32>("Test", "output", &[10]).unwrap();
         for (i, block) in Output::Fresh(&mut memory).blocks(4).enumerate() {
             if i != 1 {
                 block.open().fill(1.0);
@@ -268,7 +271,7 @@ mod tests {
 
     #[test]
     fn blocks_keep_what_was_written() {
-        let mut memory = fresh::<f64>("Test", &[2, 5]).unwrap();
+        let mut memory = fresh::<f64>("Test", "output", &[2, 5]).unwrap();
         let mut next = 0.0;
         for block in Output::Fresh(&mut memory).blocks(7) {
             for block in block.split(3) {
@@ -316,9 +319,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_stored_is_refused() {
-        assert!(fresh::<f32>("Test", &[usize::MAX, 2]).is_err());
-        assert!(fresh::<f32>("Test", &[1 << 60]).is_err());
-        assert!(fresh::<f32>("Test", &[usize::MAX, 2, 0]).is_err());
-        assert!(fresh::<f32>("Test", &[1 << 40, 0]).unwrap().tensor(&[1 << 40, 0]).unwrap().is_empty());
+        assert!(fresh::<f32>("Test", "output", &[usize::MAX, 2]).is_err());
+        assert!(fresh::<f32>("Test", "output", &[1 << 60]).is_err());
+        assert!(fresh::<f32>("Test", "output", &[usize::MAX, 2, 0]).is_err());
+        assert!(fresh::<f32>("Test", "output", &[1 << 40, 0]).unwrap().tensor(&[1 << 40, 0]).unwrap().is_empty());
     }
 }

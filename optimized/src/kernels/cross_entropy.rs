@@ -7,9 +7,9 @@
 //! 2. of a class without smoothing, one logarithm of a line is computed, and one coefficient is not 0;
 //! 3. lines whose elements are not neighbours are copied, as many side by side as a cache line has elements or more, into lines
 //!    that are; so are their gradients, back;
-//! 4. threads take lines that the shape alone decides on.
+//! 4. ln of the sum is the system's, in f64 and rounded once: there is one for each line;
+//! 5. threads take lines that the shape alone decides on.
 
-use super::elementwise::FUNCTION_TASK;
 use super::softmax::{Lines, STRIP, largest};
 use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
@@ -65,10 +65,6 @@ impl<'a, T: Lanes> Problem<'a, T> {
         self.lines.outer * self.lines.inner
     }
 
-    fn lines_a_task(&self) -> usize {
-        (FUNCTION_TASK / self.lines.length.max(1)).max(1)
-    }
-
     /// The class of a line, where it counts.
     fn class(&self, line: usize) -> Option<usize> {
         match self.target {
@@ -111,9 +107,9 @@ impl<'a, T: Lanes> Problem<'a, T> {
 /// What is known of every line, in the order of the lines' elements.
 pub fn forward<T: Exp>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Vec<Line<T>> {
     let mut known = vec![Line::default(); problem.count()];
-    let size = problem.lines_a_task();
+    let size = problem.lines.lines_a_task();
     threads::for_each(threads, known.chunks_mut(size).enumerate(), |(task, known)| {
-        simd::run(isa, Forward { problem, first: task * size, known }); // 4
+        simd::run(isa, Forward { problem, first: task * size, known }); // 5
     });
     known
 }
@@ -183,7 +179,7 @@ fn side_by_side<'a, T: Lanes>(
 #[inline(always)]
 fn forward_line<T: Exp, S: Simd>(s: S, problem: &Problem<'_, T>, x: &[T], target: LineTarget<'_, T>) -> Line<T> {
     let largest = largest::<T, S>(s, x);
-    let log_sum = T::narrow(sum_of_exponentials::<T, S>(s, x, largest).widen().ln());
+    let log_sum = T::narrow(sum_of_exponentials::<T, S>(s, x, largest).widen().ln()); // 4
     let logarithm = |c: usize| (x[c] - largest) - log_sum;
     let (hit, all) = match target {
         LineTarget::Class(None) => (T::ZERO, T::ZERO),
@@ -262,25 +258,25 @@ impl<T: Exp> Backward<'_, T> {
 
     /// The gradients, where lines are neighbours; of the target, where it holds probabilities.
     pub fn lines(&self, (isa, threads): (Isa, Threads), (mut dx, dt): (Output<'_, T>, Option<Output<'_, T>>)) {
-        let lines = self.problem.lines_a_task();
+        let lines = self.problem.lines.lines_a_task();
         let size = lines * self.problem.lines.length;
         let mut dt = dt;
         let mut of_target = dt.as_mut().map(|dt| dt.blocks(size));
         let tasks: Vec<_> = dx.blocks(size).map(|dx| (dx, of_target.as_mut().and_then(Iterator::next))).collect();
         threads::for_each(threads, tasks.into_iter().enumerate(), |(task, (dx, dt))| {
-            simd::run(isa, BackwardLines { backward: self, first: task * lines, dx, dt }); // 4
+            simd::run(isa, BackwardLines { backward: self, first: task * lines, dx, dt }); // 5
         });
     }
 
     /// The gradients, of lines side by side, into zeros; of the target, where it holds probabilities.
     pub fn columns(&self, (isa, threads): (Isa, Threads), (dx, dt): (&mut [T], Option<&mut [T]>)) {
         let Lines { length, inner, .. } = self.problem.lines;
-        let size = (length, self.problem.lines_a_task().max(STRIP).next_multiple_of(STRIP));
+        let size = (length, self.problem.lines.columns_a_task());
         let mut of_target = dt.map(|dt| tiles(dt, inner, size).into_iter());
         let tasks: Vec<_> =
             tiles(dx, inner, size).into_iter().map(|dx| (dx, of_target.as_mut().and_then(Iterator::next))).collect();
         threads::for_each(threads, tasks.into_iter(), |(dx, dt)| {
-            simd::run(isa, BackwardColumns { backward: self, dx, dt }); // 4
+            simd::run(isa, BackwardColumns { backward: self, dx, dt }); // 5
         });
     }
 

@@ -303,7 +303,7 @@ pub fn sum<T: Ln, E: Entropy<T>>(of: E, (isa, threads): (Isa, Threads), problem:
         let range = task * FUNCTION_TASK..len.min((task + 1) * FUNCTION_TASK);
         *sum = simd::run(isa, SumOf { of, problem, range });
     });
-    sums.iter().sum() // 3
+    sums.iter().fold(0.0, |total, sum| total + sum) // 3, and +0 of nothing
 }
 
 struct SumOf<'a, T, E> {

@@ -40,12 +40,12 @@ impl Lines {
     }
 
     /// Lines of a task, where their elements are neighbours.
-    fn lines_a_task(&self) -> usize {
+    pub fn lines_a_task(&self) -> usize {
         (FUNCTION_TASK / self.length.max(1)).max(1)
     }
 
     /// Columns of a task.
-    fn columns_a_task(&self) -> usize {
+    pub fn columns_a_task(&self) -> usize {
         (FUNCTION_TASK / self.length.max(1)).max(STRIP).next_multiple_of(STRIP)
     }
 }

@@ -23,7 +23,7 @@ pub struct Axis {
     pub start: i64,
     /// Windows, and so elements of the output.
     pub windows: usize,
-    /// What stands there.
+    /// What is padded.
     pub mode: PaddingMode,
 }
 

@@ -246,7 +246,7 @@ impl<T: Float> BatchNorm2d<T> {
 
     fn normalise(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Vec<Moments>)> {
         let shape = self.output_shape(input.shape())?;
-        let mut output = fresh(LAYER, &shape)?;
+        let mut output = fresh(LAYER, "output", &shape)?;
         let moments = self.normalise_into(input, &mut Output::Fresh(&mut output))?;
         Ok((output.tensor(&shape)?, moments))
     }
@@ -321,7 +321,7 @@ impl<T: Float> BatchNorm2d<T> {
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
         let shape = pass.input.shape();
         require_output_shape(LAYER, grad_output, shape)?;
-        let mut input = fresh(LAYER, shape)?;
+        let mut input = fresh(LAYER, "grad_input", shape)?;
         let backward = Backward {
             input: Input { planes: planes(shape), x: pass.input.as_slice() },
             g: grad_output.as_slice(),

@@ -18,7 +18,7 @@ const LAYER: &str = "BCELoss";
 ///    \frac{\partial L}{\partial t} = \kappa\,w\,(\ln(1 - x) - \ln x)
 /// ```
 ///
-/// where κ is `grad_output`, or `grad_output`/n for the mean. The logarithms of (1) end at −100, so that no loss is infinite;
+/// where κ is `grad_output`, or `grad_output`/n for the mean. The logarithms of ℓ end at −100, so that no loss is infinite;
 /// those of ∂L/∂t do not, as in PyTorch, whose 10⁻¹² is a number of single precision in both types. The mean of no elements is
 /// NaN.
 ///

@@ -19,7 +19,7 @@ const LAYER: &str = "BCEWithLogitsLoss";
 ///    \frac{\partial L}{\partial t} = \kappa\,w\,\bigl[p\,s(-x) - s(x)\bigr]
 /// ```
 ///
-/// where κ is `grad_output`, or `grad_output`/n for the mean; without p, ∂L/∂t is −κ·w·x. PyTorch writes (1) as
+/// where κ is `grad_output`, or `grad_output`/n for the mean; without p, ∂L/∂t is −κ·w·x. PyTorch writes ℓ as
 /// (1 − t)·x + (1 + (p − 1)·t)·s(−x), which loses the digits of a small loss of a large negative logit; of numbers that
 /// are not finite it is taken, so that they make of it what they do there. The mean of no elements
 /// is NaN.

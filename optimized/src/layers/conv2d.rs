@@ -183,7 +183,8 @@ impl<T: Float> Conv2d<T> {
     /// The output's shape: the input's with `out_channels` for its channels, and the windows along height and width for
     /// its own.
     ///
-    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding.
+    /// # Errors
+    /// Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding.
     pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
         self.options.check_input(input_shape)?;
         let [height, width] = Problem::new(&self.options, input_shape).axes;
@@ -194,7 +195,8 @@ impl<T: Float> Conv2d<T> {
 
     /// The output.
     ///
-    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding, the output
+    /// # Errors
+    /// Where the input is not [N, C, H, W] or [C, H, W], or is too small for kernel or padding, the output
     /// cannot be stored, or the forced algorithm refuses.
     pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
@@ -242,7 +244,8 @@ impl<T: Float> Conv2d<T> {
 
     /// The gradients, with the weight as it was in the pass.
     ///
-    /// # Errors Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a
+    /// # Errors
+    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a
     /// gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &Conv2dPass<T>, grad_output: &Tensor<T>) -> Result<Conv2dGradients<T>> {
         let output_shape = self.output_shape(pass.input.shape()).map_err(|error| error.of(LAYER, "pass"))?;

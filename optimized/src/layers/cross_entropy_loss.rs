@@ -164,7 +164,8 @@ impl<T: Float> CrossEntropyLoss<T> {
     /// The algorithms for operands of these shapes, in the order of preference, and why some of them refuse. A forced
     /// algorithm makes no difference here.
     ///
-    /// `lines` takes logits whose classes are their last dimension; `columns` takes those where further dimensions follow.
+    /// `lines` takes logits whose classes are neighbours in memory; `columns` takes those whose classes lie apart, as further
+    /// dimensions follow.
     ///
     /// # Errors
     /// As [`CrossEntropyLoss::output_shape`].
@@ -245,7 +246,7 @@ impl<T: Float> CrossEntropyLoss<T> {
         let known = cross_entropy::forward(self.execution.kernel(), self.problem(&call, input, target));
         let divisor = self.divisor(&call, target);
         let joined = |of: fn(&Line<T>) -> T| {
-            let sum = || known.iter().map(|line| of(line).widen()).sum::<f64>();
+            let sum = || known.iter().map(|line| of(line).widen()).fold(0.0, |sum, term| sum + term);
             match self.options.effective_reduction() {
                 Reduction::None => Tensor::from_vec(&call.shape, known.iter().map(of).collect()),
                 Reduction::Sum => Ok(Tensor::scalar(T::narrow(sum()))),
@@ -308,8 +309,8 @@ impl<T: Float> CrossEntropyLoss<T> {
     /// The gradients of the logits and, where the target holds probabilities, of these.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, the class of a single item stands in a vector, or the forced
-    /// algorithm refuses.
+    /// Where `grad_output` does not have the output's shape, the class of a single item stands in a vector, the pass is of a loss
+    /// whose weight, classes or `ignore_index` do not fit this one, a gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(
         &self,
         pass: &CrossEntropyLossPass<T>,
@@ -317,7 +318,8 @@ impl<T: Float> CrossEntropyLoss<T> {
     ) -> Result<CrossEntropyLossGradients<T>> {
         let CrossEntropyLossPass { input, target, known, .. } = pass;
         let shape = input.shape();
-        require_output_shape(LAYER, grad_output, &self.output_shape(shape, target.shape())?)?;
+        let of_pass = |error: Error| error.of(LAYER, "pass");
+        require_output_shape(LAYER, grad_output, &self.output_shape(shape, target.shape()).map_err(of_pass)?)?;
         let call = self.call(shape, target)?;
         if matches!(target, CrossEntropyTarget::Classes(classes) if classes.shape() != call.shape) {
             let expected = format!("{:?} (backward)", call.shape);
@@ -335,8 +337,8 @@ impl<T: Float> CrossEntropyLoss<T> {
         };
         let backward = Backward { problem: self.problem(&call, input, target), known, kappa };
         if call.algorithm == "lines" {
-            let mut dx = fresh(LAYER, shape)?;
-            let mut dt = probabilities.then(|| fresh(LAYER, shape)).transpose()?;
+            let mut dx = fresh(LAYER, "grad_input", shape)?;
+            let mut dt = probabilities.then(|| fresh(LAYER, "grad_target", shape)).transpose()?;
             backward.lines(self.execution.kernel(), (Output::Fresh(&mut dx), dt.as_mut().map(Output::Fresh)));
             let target = dt.map(|dt| dt.tensor(shape)).transpose()?;
             return Ok(CrossEntropyLossGradients { input: dx.tensor(shape)?, target });

@@ -14,7 +14,7 @@ elementwise_layer! {
     /// ```
     ///
     /// At x = 0 the derivative is α, as in PyTorch; at NaN it is 1, as in PyTorch where that does not compute whole vectors, in
-    /// which it makes NaN of it. With `inplace`, PyTorch has overwritten the input and takes (3), which
+    /// which it makes NaN of it. With `inplace`, PyTorch has overwritten the input and takes the last formula, which
     /// loses all digits where y is close to −α, and refuses a negative α in backward.
     ///
     /// Shapes: any; the output has the input's.
@@ -33,6 +33,6 @@ elementwise_layer! {
     pub struct ELU, ELUPass, ELUOptions, ELUGradients;
     forward(options, T) = ExponentialLinear { alpha: T::narrow(options.alpha) };
     backward(options) = ExponentialLinearBackward { alpha: T::narrow(options.alpha), from_output: options.inplace };
-    kept(options, input, output) = if options.inplace { output } else { input };
+    keeps_input = true, kept(options, input, output) = if options.inplace { output } else { input };
     check(options, T) = options.check_forward::<T>(), options.check_backward();
 }

@@ -5,7 +5,7 @@ use crate::kernels::embedding::{self, Places};
 use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float, execution};
 use rand::Rng;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::{
     EmbeddingGradient, EmbeddingGradients, EmbeddingOptions, Error, Integer, Result, StateDict, Tensor, init,
 };
@@ -172,7 +172,7 @@ impl<T: Float> Embedding<T> {
     /// Where an index has no row, rows without elements have no norm of that type, or the output cannot be stored.
     pub fn forward(&self, input: &Tensor<impl Integer>) -> Result<Tensor<T>> {
         let rows = self.options.rows(input.as_slice())?;
-        self.look_up(&self.renormalised(&rows), input.shape(), &rows)
+        self.look_up(input.shape(), &rows, &self.scales(&rows))
     }
 
     /// [`Embedding::forward`], written into `output`, whose elements are overwritten.
@@ -192,7 +192,8 @@ impl<T: Float> Embedding<T> {
     pub fn forward_into(&self, input: &Tensor<impl Integer>, output: &mut Tensor<T>) -> Result<()> {
         let rows = self.options.rows(input.as_slice())?;
         let output = overwrite(LAYER, output, &self.output_shape(input.shape())?)?;
-        self.gather(&self.renormalised(&rows), &rows, Output::Given(output));
+        self.gather(&rows, Output::Given(&mut *output));
+        self.scale_copies(output, &rows, &self.scales(&rows));
         Ok(())
     }
 
@@ -202,40 +203,52 @@ impl<T: Float> Embedding<T> {
     /// As [`Embedding::forward`].
     pub fn forward_pass(&mut self, input: &Tensor<impl Integer>) -> Result<EmbeddingPass<T>> {
         let rows = self.options.rows(input.as_slice())?;
-        let weight = self.renormalised(&rows);
-        let output = self.look_up(&weight, input.shape(), &rows)?;
-        self.weight = weight;
+        let scales = self.scales(&rows);
+        let output = self.look_up(input.shape(), &rows, &scales)?;
+        let weight = if scales.is_empty() { &mut [] } else { self.weight.as_mut_slice() };
+        for (row, scale) in scales {
+            scale_row(&mut weight[row * self.options.embedding_dim..][..self.options.embedding_dim], scale);
+        }
         Ok(EmbeddingPass { output, input_shape: input.shape().to_vec(), rows })
     }
 
-    fn look_up(&self, weight: &Tensor<T>, input_shape: &[usize], rows: &[usize]) -> Result<Tensor<T>> {
+    fn look_up(&self, input_shape: &[usize], rows: &[usize], scales: &BTreeMap<usize, T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input_shape)?;
-        let mut output = fresh(LAYER, &shape)?;
-        self.gather(weight, rows, Output::Fresh(&mut output));
-        output.tensor(&shape)
+        let mut output = fresh(LAYER, "output", &shape)?;
+        self.gather(rows, Output::Fresh(&mut output));
+        let mut output = output.tensor(&shape)?;
+        if !scales.is_empty() {
+            self.scale_copies(output.as_mut_slice(), rows, scales);
+        }
+        Ok(output)
     }
 
-    fn gather(&self, weight: &Tensor<T>, rows: &[usize], output: Output<'_, T>) {
+    fn gather(&self, rows: &[usize], output: Output<'_, T>) {
         let size = self.options.embedding_dim;
         if size > 0 {
-            embedding::gather(self.execution.kernel(), (weight.as_slice(), size), rows, output);
+            embedding::gather(self.execution.kernel(), (self.weight.as_slice(), size), rows, output);
         }
     }
 
-    /// The weight, the rows that are looked up scaled down as far as `max_norm` asks; the layer's own, where it asks for nothing.
-    fn renormalised(&self, rows: &[usize]) -> Tensor<T> {
-        let mut weight = self.weight.clone();
-        let Some(max_norm) = self.options.max_norm else { return weight };
+    /// The factors of the rows that are looked up and that `max_norm` has scaled down.
+    fn scales(&self, rows: &[usize]) -> BTreeMap<usize, T> {
+        let Some(max_norm) = self.options.max_norm else { return BTreeMap::new() };
         let size = self.options.embedding_dim;
-        for row in BTreeSet::from_iter(rows) {
-            let place = row * size..(row + 1) * size;
-            let norm = embedding::norm(&weight.as_slice()[place.clone()], self.options.norm_type).widen();
-            if max_norm < norm {
-                let scale = T::narrow(max_norm / (norm + 1e-7));
-                weight.as_mut_slice()[place].iter_mut().for_each(|w| *w = *w * scale);
+        let scale = |row: &usize| {
+            let norm = embedding::norm(&self.weight.as_slice()[row * size..][..size], self.options.norm_type).widen();
+            (max_norm < norm).then(|| (*row, T::narrow(max_norm / (norm + 1e-7))))
+        };
+        BTreeSet::from_iter(rows).into_iter().filter_map(scale).collect()
+    }
+
+    /// Scales the copies of rows as the rows are to be.
+    fn scale_copies(&self, output: &mut [T], rows: &[usize], scales: &BTreeMap<usize, T>) {
+        let copies = output.chunks_mut(self.options.embedding_dim.max(1)).zip(rows);
+        for (copy, row) in copies.filter(|_| !scales.is_empty()) {
+            if let Some(scale) = scales.get(row) {
+                scale_row(copy, *scale);
             }
         }
-        weight
     }
 
     /// The weight's gradient; nothing where the weight is frozen.
@@ -276,6 +289,10 @@ impl<T: Float> Embedding<T> {
         };
         Ok(EmbeddingGradients { weight: Some(gradient) })
     }
+}
+
+fn scale_row<T: Float>(row: &mut [T], scale: T) {
+    row.iter_mut().for_each(|w| *w = *w * scale);
 }
 
 /// One row of [V, D], for writing.

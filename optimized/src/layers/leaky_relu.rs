@@ -32,6 +32,6 @@ elementwise_layer! {
     pub struct LeakyReLU, LeakyReLUPass, LeakyReLUOptions, LeakyReLUGradients;
     forward(options, T) = Leaky { slope: T::narrow(options.negative_slope) };
     backward(options) = Leaky { slope: T::narrow(options.negative_slope) };
-    kept(options, input, output) = if options.inplace { output } else { input };
+    keeps_input = true, kept(options, input, output) = if options.inplace { output } else { input };
     check(options, T) = options.check_forward::<T>(), options.check_backward();
 }

@@ -30,5 +30,5 @@ elementwise_layer! {
     pub struct LogSigmoid, LogSigmoidPass, LogSigmoidOptions, LogSigmoidGradients;
     forward(_options, T) = activations::LogSigmoid;
     backward(_options) = activations::LogSigmoidBackward;
-    kept(_options, input, _output) = input;
+    keeps_input = true, kept(_options, input, _output) = input;
 }

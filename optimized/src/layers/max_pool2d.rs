@@ -135,11 +135,12 @@ impl MaxPool2d {
 
     /// The largest elements; [`MaxPool2d::forward_with_indices`] tells where they stand, too.
     ///
-    /// # Errors Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window, or the
+    /// # Errors
+    /// Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window, or the
     /// output cannot be stored.
     pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
-        let mut output = fresh(LAYER, &shape)?;
+        let mut output = fresh(LAYER, "output", &shape)?;
         let problem = self.problem(input.shape());
         max_pool2d::forward(&problem, self.execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
         output.tensor(&shape)
@@ -159,7 +160,7 @@ impl MaxPool2d {
     /// ```
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let shape = self.output_shape(input.shape())?;
-        let mut output = fresh(LAYER, &shape)?;
+        let mut output = fresh(LAYER, "output", &shape)?;
         let mut places = Tensor::full(&shape, 0).map_err(|error| error.of(LAYER, "output"))?;
         let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
         let problem = self.problem(input.shape());

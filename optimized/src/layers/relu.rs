@@ -29,5 +29,5 @@ elementwise_layer! {
     pub struct ReLU, ReLUPass, ReLUOptions, ReLUGradients;
     forward(_options, T) = PositivePart;
     backward(_options) = PositivePartBackward;
-    kept(_options, _input, output) = output;
+    keeps_input = false, kept(_options, _input, output) = output;
 }

@@ -28,5 +28,5 @@ elementwise_layer! {
     pub struct Sigmoid, SigmoidPass, SigmoidOptions, SigmoidGradients;
     forward(_options, T) = math::Sigmoid;
     backward(_options) = math::SigmoidBackward;
-    kept(_options, _input, output) = output;
+    keeps_input = false, kept(_options, _input, output) = output;
 }

@@ -117,7 +117,7 @@ impl Softmax {
     pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let (lines, shape) = (self.lines(input.shape())?, input.shape());
         if self.algorithm(lines)? == "lines" {
-            let mut output = fresh(LAYER, shape)?;
+            let mut output = fresh(LAYER, "output", shape)?;
             self.run_lines(lines, input, Output::Fresh(&mut output));
             return output.tensor(shape);
         }
@@ -172,9 +172,11 @@ impl Softmax {
     /// The gradient of the input.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, or the forced algorithm refuses.
+    /// Where `grad_output` does not have the output's shape, the pass is of an input that lacks the dimension `dim`, the gradient
+    /// cannot be stored, or the forced algorithm refuses.
     pub fn backward<T: Float>(&self, pass: &SoftmaxPass<T>, grad_output: &Tensor<T>) -> Result<SoftmaxGradients<T>> {
-        let (lines, shape) = (self.lines(pass.output.shape())?, pass.output.shape());
+        let shape = pass.output.shape();
+        let lines = self.lines(shape).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, shape)?;
         let algorithm = self.algorithm(lines)?;
         let operands = (pass.output.as_slice(), grad_output.as_slice());
@@ -182,7 +184,7 @@ impl Softmax {
             return Ok(SoftmaxGradients { input: zeros(LAYER, "grad_input", shape)? });
         }
         if algorithm == "lines" {
-            let mut input = fresh(LAYER, shape)?;
+            let mut input = fresh(LAYER, "grad_input", shape)?;
             softmax::backward_lines(self.execution.kernel(), lines, operands, Output::Fresh(&mut input));
             return Ok(SoftmaxGradients { input: input.tensor(shape)? });
         }

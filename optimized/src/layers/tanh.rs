@@ -30,5 +30,5 @@ elementwise_layer! {
     pub struct Tanh, TanhPass, TanhOptions, TanhGradients;
     forward(_options, T) = math::Tanh;
     backward(_options) = math::TanhBackward;
-    kept(_options, _input, output) = output;
+    keeps_input = false, kept(_options, _input, output) = output;
 }

@@ -59,7 +59,7 @@ impl Ln for f64 {
     const NAN: Self = Self::NAN;
 }
 
-/// ln x + k·ln 2 + c of positive normal x, where c is small beside the result.
+/// ln x + k·ln 2 + c of positive normal x, where c is small beside the result, or all of it (x = 1).
 #[inline(always)]
 fn logarithm<T: Ln, S: Simd>(s: S, x: T::Register<S>, k: T::Register<S>, c: T::Register<S>) -> T::Register<S> {
     let constant = |c| T::splat(s, c);

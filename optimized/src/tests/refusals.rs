@@ -2,9 +2,9 @@
 
 use crate::{
     BCELoss, BCELossOptions, BCEWithLogitsLoss, BCEWithLogitsLossOptions, BatchNorm2d, BatchNorm2dOptions,
-    CrossEntropyLoss, CrossEntropyLossOptions, CrossEntropyTarget, Embedding, EmbeddingOptions, Execution, Isa, L1Loss,
-    L1LossOptions, Layer, Linear, LinearOptions, MSELoss, MSELossOptions, ReLU, ReLUOptions, Reduction, Saved, Sigmoid,
-    SigmoidOptions, Softmax, SoftmaxOptions, Tensor, Threads,
+    CrossEntropyLoss, CrossEntropyLossOptions, CrossEntropyTarget, ELU, ELUOptions, Embedding, EmbeddingOptions,
+    Execution, Isa, L1Loss, L1LossOptions, Layer, Linear, LinearOptions, MSELoss, MSELossOptions, ReLU, ReLUOptions,
+    Reduction, Saved, Sigmoid, SigmoidOptions, Softmax, SoftmaxOptions, Tensor, Threads,
 };
 use std::num::NonZeroUsize;
 
@@ -73,10 +73,21 @@ fn passes_of_other_layers_are_refused() {
     let (output, saved) = Layer::<f32>::forward_pass(&mut relu, &full(&[5, 3])).unwrap();
     assert!(Layer::backward(&small, &saved, &output).is_err());
     assert!(Layer::backward(&relu, &Saved::new(3), &output).is_err());
+    // A pass of another reduction goes backward as the loss says.
     let mut sum = MSELoss::new(MSELossOptions::new().reduction(Reduction::Sum)).unwrap();
     let each = MSELoss::new(MSELossOptions::new().reduction(Reduction::None)).unwrap();
     let pass = sum.forward_pass(&full(&[2, 2]), &full(&[2, 2])).unwrap();
-    assert!(each.backward(&pass, &full(&[])).is_err());
+    assert!(each.backward(&pass, &full(&[])).is_err() && each.backward(&pass, &full(&[2, 2])).is_ok());
+    // And so does a pass of an activation that would have kept another tensor.
+    for (maker, taker) in [(false, true), (true, false)] {
+        let of = |inplace| ELU::new(ELUOptions::new().inplace(inplace)).unwrap();
+        let x = Tensor::from_vec(&[2], vec![-1.0, -3.0]).unwrap();
+        let pass = of(maker).forward_pass(&x).unwrap();
+        let gradient = of(taker).backward(&pass, &full(&[2])).unwrap().input;
+        for (got, x) in gradient.as_slice().iter().zip(x.as_slice()) {
+            assert!((got - x.exp()).abs() < 1e-6, "{got} at {x}");
+        }
+    }
     // A pass of a layer with other channels carries all that its gradients need.
     let mut three = BatchNorm2d::new(BatchNorm2dOptions::new(3)).unwrap();
     let two = BatchNorm2d::<f32>::new(BatchNorm2dOptions::new(2)).unwrap();
@@ -168,7 +179,24 @@ fn passes_of_other_losses_are_refused_or_taken_as_they_are() {
     let pass = tall.forward_pass(&Tensor::from_vec(&[1], vec![8_i64]).unwrap()).unwrap();
     let short = Embedding::with_parameters(EmbeddingOptions::new(3, 2), full(&[3, 2])).unwrap();
     assert!(short.backward(&pass, &full(&[1, 2])).is_err());
+    let error = short.forward(&Tensor::from_vec(&[1; 256], vec![0_i64]).unwrap()).unwrap_err();
+    assert_eq!((error.layer(), error.argument()), ("Embedding", "output"));
     let mut last = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
     let pass = last.forward_pass(&full(&[2, 3])).unwrap();
-    assert!(Softmax::new(SoftmaxOptions::new().dim(2)).unwrap().backward(&pass, &full(&[2, 3])).is_err());
+    assert!(
+        Softmax::new(SoftmaxOptions::new().dim(2)).unwrap().backward(&pass, &full(&[2, 3])).unwrap_err().argument()
+            == "pass"
+    );
+}
+
+#[test]
+fn sums_of_nothing_are_positive_zeros() {
+    let sum = |shape: &[usize]| {
+        let loss = BCELoss::new(BCELossOptions::new().reduction(Reduction::Sum)).unwrap();
+        loss.forward(&full(shape), &full(shape)).unwrap().as_slice()[0].to_bits()
+    };
+    assert_eq!(sum(&[0]), 0.0_f32.to_bits());
+    let one_class = CrossEntropyLoss::new(CrossEntropyLossOptions::new()).unwrap();
+    let loss = one_class.forward(&full(&[3, 1]), &Tensor::from_vec(&[3], vec![0_i64; 3]).unwrap()).unwrap();
+    assert_eq!(loss.as_slice()[0].to_bits(), 0.0_f32.to_bits());
 }

@@ -12,10 +12,11 @@ macro_rules! signatures {
         mod $module {
             use super::*;
             use $layers::{
-                BCELoss, BCELossPass, BCEWithLogitsLoss, BCEWithLogitsLossPass, BatchNorm2d, BatchNorm2dPass,
-                CrossEntropyLoss, CrossEntropyLossPass, ELU, ELUPass, Embedding, EmbeddingPass, L1Loss, L1LossPass,
-                LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss, MSELossPass, ReLU,
-                ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass, Tanh, TanhPass,
+                BCELoss, BCELossPass, BCEWithLogitsLoss, BCEWithLogitsLossPass, BatchNorm2d, BatchNorm2dPass, Conv2d,
+                Conv2dPass, CrossEntropyLoss, CrossEntropyLossPass, ELU, ELUPass, Embedding, EmbeddingPass, L1Loss,
+                L1LossPass, LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss,
+                MSELossPass, MaxPool2d, MaxPool2dPass, ReLU, ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass,
+                Tanh, TanhPass,
             };
 
             fn linear<T>()
@@ -61,6 +62,34 @@ macro_rules! signatures {
                 let _: fn(&BatchNorm2d<T>, &BatchNorm2dPass<T>, &Tensor<T>) -> Result<BatchNorm2dGradients<T>> =
                     BatchNorm2d::backward;
                 let _: fn(BatchNorm2dPass<T>) -> Tensor<T> = |pass| pass.output;
+            }
+
+            fn conv2d<T: Number + vocabulary::StateElement>() {
+                let _: fn(Conv2dOptions, &mut SmallRng) -> Result<Conv2d<T>> =
+                    |options, rng| Conv2d::init(options, rng);
+                let _: fn(Conv2dOptions, Tensor<T>, Option<Tensor<T>>) -> Result<Conv2d<T>> = Conv2d::with_parameters;
+                let _: fn(Conv2dOptions, &StateDict) -> Result<Conv2d<T>> = Conv2d::from_state_dict;
+                let _: fn(&Conv2d<T>) -> StateDict = Conv2d::state_dict;
+                let _: fn(&Conv2d<T>) -> &Conv2dOptions = Conv2d::options;
+                let _: fn(&Conv2d<T>) -> &Tensor<T> = Conv2d::weight;
+                let _: fn(&Conv2d<T>) -> Option<&Tensor<T>> = Conv2d::bias;
+                let _: fn(&Conv2d<T>, &[usize]) -> Shape = Conv2d::output_shape;
+                let _: fn(&Conv2d<T>, &Tensor<T>) -> Output<T> = Conv2d::forward;
+                let _: fn(&mut Conv2d<T>, &Tensor<T>) -> Result<Conv2dPass<T>> = Conv2d::forward_pass;
+                let _: fn(&Conv2d<T>, &Conv2dPass<T>, &Tensor<T>) -> Result<Conv2dGradients<T>> = Conv2d::backward;
+                let _: fn(Conv2dPass<T>) -> Tensor<T> = |pass| pass.output;
+                let _: fn(Conv2d<T>) -> Box<dyn Layer<T>> = |layer| Box::new(layer);
+            }
+
+            fn max_pool2d<T: Number + 'static>() {
+                let _: fn(MaxPool2dOptions) -> Result<MaxPool2d> = MaxPool2d::new;
+                let _: fn(&MaxPool2d) -> &MaxPool2dOptions = MaxPool2d::options;
+                let _: fn(&MaxPool2d, &[usize]) -> Shape = MaxPool2d::output_shape;
+                let _: fn(&mut MaxPool2d, &Tensor<T>) -> Result<MaxPool2dPass<T>> = MaxPool2d::forward_pass::<T>;
+                let _: fn(&MaxPool2d, &MaxPool2dPass<T>, &Tensor<T>) -> Result<MaxPool2dGradients<T>> =
+                    MaxPool2d::backward::<T>;
+                let _: fn(MaxPool2dPass<T>) -> Tensor<T> = |pass| pass.output;
+                let _: fn(MaxPool2d) -> Box<dyn Layer<T>> = |layer| Box::new(layer);
             }
 
             /// Of a layer of one input.
@@ -173,11 +202,15 @@ macro_rules! signatures {
             /// That this compiles is the proof; it is called so that it is not dead.
             #[test]
             fn are_as_stated() {
-                let stated: [fn(); 12] = [
+                let stated: [fn(); 16] = [
                     linear::<f32>,
                     linear::<f64>,
                     batch_norm2d::<f32>,
                     batch_norm2d::<f64>,
+                    conv2d::<f32>,
+                    conv2d::<f64>,
+                    max_pool2d::<f32>,
+                    max_pool2d::<f64>,
                     layers_of_one_input::<f32>,
                     layers_of_one_input::<f64>,
                     losses::<f32>,

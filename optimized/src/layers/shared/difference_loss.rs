@@ -1,9 +1,10 @@
 //! What losses of the difference of input and target have in common, so that their files hold formulas alone.
 
+use super::broadcast::broadcast_shape;
 use crate::kernels::difference::{self, Difference, Slope, Terms};
 use crate::kernels::elementwise;
 use crate::kernels::strided::{self, Broadcast};
-use crate::layers::{overwrite, zeros};
+use crate::layers::{overwrite, require_output_shape, zeros};
 use crate::memory::{Output, count, fresh};
 use crate::{Choice, Execution, Float, Isa, Threads};
 use vocabulary::{Error, Reduction, Result, Tensor};
@@ -32,17 +33,17 @@ struct Problem {
 
 impl<D: Difference> Loss<'_, D> {
     pub fn choices(&self, input: &[usize], target: &[usize]) -> Result<Vec<Choice>> {
-        broadcast(self.layer, input, target)?;
+        broadcast_shape(self.layer, "target", input, target)?;
         Ok(ORDER.map(|name| Choice { name, refusal: refusal(name, input, target) }).into())
     }
 
     pub fn output_shape(&self, input: &[usize], target: &[usize]) -> Result<Vec<usize>> {
-        let shape = broadcast(self.layer, input, target)?;
+        let shape = broadcast_shape(self.layer, "target", input, target)?;
         Ok(if self.reduction == Reduction::None { shape } else { Vec::new() })
     }
 
     fn problem(&self, input: &[usize], target: &[usize]) -> Result<Problem> {
-        let shape = broadcast(self.layer, input, target)?;
+        let shape = broadcast_shape(self.layer, "target", input, target)?;
         let len = count(&shape).ok_or_else(|| Error::too_large(self.layer, "target", &shape))?;
         let algorithm = self.execution.choose(self.layer, &ORDER, |name| refusal(name, input, target))?;
         let broadcast = (algorithm == "strided" && len > 0).then(|| Broadcast::new(&shape, [input, target]));
@@ -52,7 +53,7 @@ impl<D: Difference> Loss<'_, D> {
     pub fn forward<T: Float>(&self, input: &Tensor<T>, target: &Tensor<T>) -> Result<Tensor<T>> {
         let problem = self.problem(input.shape(), target.shape())?;
         if self.reduction == Reduction::None {
-            let mut output = fresh(self.layer, &problem.shape)?;
+            let mut output = fresh(self.layer, "output", &problem.shape)?;
             self.terms(&problem, input, target, Output::Fresh(&mut output));
             return output.tensor(&problem.shape);
         }
@@ -95,11 +96,10 @@ impl<D: Difference> Loss<'_, D> {
         if self.reduction == Reduction::Mean { len as f64 } else { 1.0 }
     }
 
-    /// The gradients of input and target; `output` is the shape of the output of the pass.
+    /// The gradients of input and target.
     pub fn backward<T: Float>(
         &self,
         (input, target): (&Tensor<T>, &Tensor<T>),
-        output: &[usize],
         grad_output: &Tensor<T>,
     ) -> Result<[Tensor<T>; 2]> {
         let operands = (input.as_slice(), target.as_slice());
@@ -107,15 +107,14 @@ impl<D: Difference> Loss<'_, D> {
         let problem = self.problem(input, target)?;
         let each = self.reduction == Reduction::None;
         let due: &[usize] = if each { &problem.shape } else { &[] };
-        if output != due {
-            return Err(Error::shape(self.layer, "pass", output, "a pass of a loss of this reduction"));
-        }
+        require_output_shape(self.layer, grad_output, due)?;
         let slope = match grad_output.as_slice() {
             g if each => Slope::Each(g),
             g => Slope::of_all(self.of, g[0], self.divisor(problem.len)),
         };
         if problem.len > 0 && problem.broadcast.is_none() {
-            let (mut dx, mut dt) = (fresh(self.layer, input)?, fresh(self.layer, target)?);
+            let mut dx = fresh(self.layer, "grad_input", input)?;
+            let mut dt = fresh(self.layer, "grad_target", target)?;
             let outputs = [Output::Fresh(&mut dx), Output::Fresh(&mut dt)];
             difference::gradients(self.of, problem.kernel, operands, slope, outputs);
             return Ok([dx.tensor(input)?, dt.tensor(target)?]);
@@ -133,21 +132,6 @@ impl<D: Difference> Loss<'_, D> {
 fn refusal(algorithm: &str, input: &[usize], target: &[usize]) -> Option<String> {
     (algorithm == "one_pass" && input != target)
         .then(|| format!("one_pass takes operands of one shape, and these have {input:?} and {target:?}"))
-}
-
-/// The shape to which both are broadcast: the longer one, in which each size 1 gives way to the other operand's.
-fn broadcast(layer: &str, input: &[usize], target: &[usize]) -> Result<Vec<usize>> {
-    let (longer, shorter) = if input.len() >= target.len() { (input, target) } else { (target, input) };
-    let mut shape = longer.to_vec();
-    for (size, &other) in shape.iter_mut().rev().zip(shorter.iter().rev()) {
-        if *size == 1 {
-            *size = other;
-        } else if other != 1 && other != *size {
-            let expected = format!("a shape that broadcasts against the input's, {input:?}");
-            return Err(Error::shape(layer, "target", target, expected));
-        }
-    }
-    Ok(shape)
 }
 
 /// Defines a loss whose terms are those of `difference`, a [`Difference`].
@@ -275,12 +259,10 @@ macro_rules! difference_loss {
             /// The gradients of input and target.
             ///
             /// # Errors
-            /// Where `grad_output` does not have the output's shape, the pass was made under another reduction, or the forced
-            /// algorithm refuses.
+            /// Where `grad_output` does not have the output's shape, a gradient cannot be stored, or the forced algorithm refuses.
             pub fn backward<T: Float>(&self, pass: &$pass<T>, grad_output: &Tensor<T>) -> Result<$gradients<T>> {
-                crate::layers::require_output_shape(stringify!($loss), grad_output, pass.output.shape())?;
                 let operands = (&pass.input, &pass.target);
-                let [input, target] = self.calls().backward(operands, pass.output.shape(), grad_output)?;
+                let [input, target] = self.calls().backward(operands, grad_output)?;
                 Ok($gradients { input, target })
             }
         }

@@ -1,21 +1,26 @@
 //! What the layers that treat each element by itself have in common, so that their files hold formulas alone.
 
 use crate::kernels::elementwise::{self, Map, Zip};
-use crate::layers::{overwrite, require_output_shape};
+use crate::layers::overwrite;
 use crate::memory::{Output, fresh};
 use crate::{Execution, Float};
 use vocabulary::{Result, Tensor};
 
 /// f of each element.
-pub fn forward<T: Float>(layer: &str, f: impl Map<T>, execution: &Execution, input: &Tensor<T>) -> Result<Tensor<T>> {
-    let mut output = fresh(layer, input.shape())?;
+pub fn forward<T: Float>(
+    layer: &'static str,
+    f: impl Map<T>,
+    execution: &Execution,
+    input: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let mut output = fresh(layer, "output", input.shape())?;
     elementwise::map(f, execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
     output.tensor(input.shape())
 }
 
 /// f of each element, written into the caller's tensor.
 pub fn forward_into<T: Float>(
-    layer: &str,
+    layer: &'static str,
     f: impl Map<T>,
     execution: &Execution,
     input: &Tensor<T>,
@@ -28,21 +33,20 @@ pub fn forward_into<T: Float>(
 
 /// f of each element of what the forward kept and of the output's gradient.
 pub fn backward<T: Float>(
-    layer: &str,
+    layer: &'static str,
     f: impl Zip<T>,
     execution: &Execution,
     kept: &Tensor<T>,
     grad_output: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    require_output_shape(layer, grad_output, kept.shape())?;
-    let mut gradient = fresh(layer, kept.shape())?;
+    let mut gradient = fresh(layer, "grad_input", kept.shape())?;
     let operands = (kept.as_slice(), grad_output.as_slice());
     elementwise::zip(f, execution.kernel(), operands, Output::Fresh(&mut gradient));
     gradient.tensor(kept.shape())
 }
 
 /// Defines a layer that maps each element by `forward`, a [`Map`], and each gradient by `backward`, a [`Zip`] of the tensor
-/// `kept`, which is the forward's input or output, and of the output's gradient.
+/// `kept`, which is the forward's input or output, and of the output's gradient; a pass keeps the input where `keeps_input` says so.
 ///
 /// `options` is the name under which they see the layer's options; what these make forward and backward refuse says `check`.
 macro_rules! elementwise_layer {
@@ -51,7 +55,7 @@ macro_rules! elementwise_layer {
         pub struct $layer:ident, $pass:ident, $options_type:ident, $gradients:ident;
         forward($options:ident, T) = $forward:expr;
         backward($backward_options:ident) = $backward:expr;
-        kept($kept_options:ident, $input:ident, $output:ident) = $kept:expr;
+        keeps_input = $keeps_input:literal, kept($kept_options:ident, $input:ident, $output:ident) = $kept:expr;
         $(check($check_options:ident, T) = $check_forward:expr, $check_backward:expr;)?
     ) => {
         $(#[$doc])*
@@ -66,7 +70,8 @@ macro_rules! elementwise_layer {
         pub struct $pass<T> {
             /// In the input's shape.
             pub output: vocabulary::Tensor<T>,
-            kept: vocabulary::Tensor<T>,
+            kept_input: Option<vocabulary::Tensor<T>>,
+            kept_output: vocabulary::Tensor<T>,
         }
 
         impl $layer {
@@ -185,9 +190,8 @@ macro_rules! elementwise_layer {
                 input: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<$pass<T>> {
                 let output = self.forward(input)?;
-                let ($kept_options, $input, $output) = (&self.options, input, &output);
-                let kept = $kept.clone();
-                Ok($pass { output, kept })
+                let kept_input = $keeps_input.then(|| input.clone());
+                Ok($pass { kept_output: output.clone(), output, kept_input })
             }
 
             /// The gradient of the input.
@@ -199,17 +203,20 @@ macro_rules! elementwise_layer {
                 pass: &$pass<T>,
                 grad_output: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<vocabulary::$gradients<T>> {
-                crate::layers::require_output_shape(stringify!($layer), grad_output, pass.kept.shape())?;
+                crate::layers::require_output_shape(stringify!($layer), grad_output, pass.kept_output.shape())?;
                 $({
                     let $check_options = &self.options;
                     $check_backward?;
                 })?
+                let ($kept_options, $output) = (&self.options, &pass.kept_output);
+                let $input = pass.kept_input.as_ref().unwrap_or($output);
+                let kept: &vocabulary::Tensor<T> = $kept;
                 let $backward_options = &self.options;
                 let input = crate::layers::shared::elementwise::backward(
                     stringify!($layer),
                     $backward,
                     &self.execution,
-                    &pass.kept,
+                    kept,
                     grad_output,
                 )?;
                 Ok(vocabulary::$gradients { input })

@@ -1,5 +1,6 @@
 //! What the losses of binary cross-entropy have in common.
 
+use super::broadcast::check_broadcast;
 use crate::kernels::entropy::{self, Entropy, Operand, Problem, Weight};
 use crate::layers::{overwrite, require_output_shape};
 use crate::memory::{Output, fresh};
@@ -44,7 +45,7 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         if self.reduction != Reduction::None {
             return Ok(Tensor::scalar(self.joined(input, target)));
         }
-        let mut output = fresh(self.layer, input.shape())?;
+        let mut output = fresh(self.layer, "output", input.shape())?;
         let problem = self.problem(input, target);
         entropy::terms(self.of, self.execution.kernel(), &problem, Output::Fresh(&mut output));
         output.tensor(input.shape())
@@ -74,8 +75,10 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         target: &'a Tensor<T>,
         grad_output: &Tensor<T>,
     ) -> Result<[Tensor<T>; 2]> {
-        require_output_shape(self.layer, grad_output, &self.output_shape(input.shape(), target.shape())?)?;
-        let (mut dx, mut dt) = (fresh(self.layer, input.shape())?, fresh(self.layer, input.shape())?);
+        let due = self.output_shape(input.shape(), target.shape()).map_err(|error| error.of(self.layer, "pass"))?;
+        require_output_shape(self.layer, grad_output, &due)?;
+        let mut dx = fresh(self.layer, "grad_input", input.shape())?;
+        let mut dt = fresh(self.layer, "grad_target", input.shape())?;
         let g = match (self.reduction, grad_output.as_slice()) {
             (Reduction::None, each) => Operand::Each(each),
             (_, all) => Operand::All(all[0]),
@@ -85,19 +88,4 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         entropy::gradients(self.of, self.execution.kernel(), &self.problem(input, target), (g, n), outputs);
         Ok([dx.tensor(input.shape())?, dt.tensor(input.shape())?])
     }
-}
-
-/// Refuses a shape that does not broadcast to exactly `to`.
-fn check_broadcast(layer: &str, argument: &str, shape: &[usize], to: &[usize]) -> Result<()> {
-    let fits = |(size, due): (&usize, &usize)| *size == 1 || size == due;
-    let aligned = || shape.iter().rev().zip(to.iter().rev());
-    if shape.len() <= to.len() && aligned().all(fits) {
-        return Ok(());
-    }
-    let against = aligned().all(|(size, due)| *due == 1 || fits((size, due)));
-    let expected = match against {
-        true => format!("a shape that broadcasts to the input's, {to:?}"),
-        false => format!("a shape that broadcasts against the input's, {to:?}"),
-    };
-    Err(Error::shape(layer, argument, shape, expected))
 }

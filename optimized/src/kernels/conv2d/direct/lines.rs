@@ -1,7 +1,7 @@
 //! What the windows of a row of the output read, line by line.
 
 use super::super::Problem;
-use crate::simd::Lanes;
+use crate::simd::{Lanes, MOST_LANES};
 use std::ops::Range;
 
 /// The lines that a row of the output reads: one for each row of the kernel and channel of the group, with the windows of
@@ -19,9 +19,6 @@ pub struct Lines<'a, T> {
     /// Where the windows of each term begin in memory: channel by channel, tap by tap.
     places: Vec<usize>,
 }
-
-/// No instruction set has registers of more elements: so many may be read beyond the last line.
-const MOST_LANES: usize = 16;
 
 /// The length of a line of so many windows, and the distance between neighbouring taps in it. Windows that start at every
 /// place share their elements, unless taps lie far apart.
