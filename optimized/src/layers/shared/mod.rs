@@ -3,3 +3,4 @@
 pub mod difference_loss;
 pub mod elementwise;
 pub mod entropy_loss;
+pub mod recurrent;
