@@ -225,12 +225,12 @@ fn layer(
     }
 }
 
-/// The layer is the plain loop, at every instruction set and number of threads: within `tolerance`, where numbers are `scale` times
-/// those of [`tensor_f64`], made by `round`.
+/// The layer is the plain loop, at every instruction set and number of threads: within `tolerance`, where numbers are what `round`
+/// makes of those of [`tensor_f64`].
 fn compare(cell: Cell, of: Sizes, round: impl Fn(f64) -> f64, tolerance: f64) {
     let Sizes { layers, directions, length, batch, inputs, hidden, bias, batch_first } = of;
     let (width, rows) = (directions * hidden, cell.gates() * hidden);
-    let made = |shape: &[usize], seed: u64| tensor_f64(shape, seed).map(|x| round(x));
+    let made = |shape: &[usize], seed: u64| tensor_f64(shape, seed).map(&round);
     let parameters: Vec<_> = (0..layers * directions)
         .map(|number| {
             let below = if number < directions { inputs } else { width };
@@ -283,9 +283,8 @@ fn relu_of_integers_is_exact() {
     }
 }
 
-/// Each step adds up to 70 products of numbers below 1/8·8, and rounds by less than 100·2⁻⁵³; what comes of that grows by at most
-/// 17/4 a step or layer, of which there are 12 at most, gradients included, and a few hundred such terms make a weight's gradient:
-/// less than 10⁻¹⁰, were all errors of one sign and all weights at their largest; with weights of either sign they stay far below.
+/// No number exceeds ¼, and no sum has more than 70 terms: a step rounds by less than 100·2⁻⁵³, about 10⁻¹⁴. Weights of either sign let
+/// that grow little from step to step, and a hundred times as much is allowed.
 #[test]
 fn tanh_and_gates_are_close_to_the_plain_loop() {
     for of in sizes() {
