@@ -283,8 +283,8 @@ fn relu_of_integers_is_exact() {
     }
 }
 
-/// No number exceeds ¼, and no sum has more than 70 terms: a step rounds by less than 100·2⁻⁵³, about 10⁻¹⁴. Weights of either sign let
-/// that grow little from step to step, and a hundred times as much is allowed.
+/// No number exceeds ¼, and no sum has more than 70 terms: a step rounds by less than 100·2⁻⁵³, about 10⁻¹⁴. Weights of either
+/// sign let that grow little from step to step, and a hundred times as much is allowed.
 #[test]
 fn tanh_and_gates_are_close_to_the_plain_loop() {
     for of in sizes() {

@@ -140,13 +140,13 @@ impl Sizes {
         }
     }
 
-    /// Refuses steps for which memory cannot be had, before any is taken: of each its input, its hidden states and gates, and
-    /// their gradients.
+    /// Refuses steps for which memory cannot be had, before any is taken: of each, its input, its output, and what a pass keeps of
+    /// every layer and direction. What backward takes beside that is refused where it is due.
     pub fn check_storage<T>(&self, layout: &SequenceLayout) -> Result<()> {
         let (length, batch) = steps_of(layout);
         let features = self.input_size.max(self.width());
         let states = self.num_layers * self.directions;
-        let factors = [length, batch, states, features, (4 + 4 * self.gates) * size_of::<T>()];
+        let factors = [length, batch, states, features, (2 + 2 * self.gates) * size_of::<T>()];
         let reserved = memory::count(&factors).map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes));
         match reserved {
             Some(Ok(())) => Ok(()),
