@@ -145,3 +145,67 @@ macro_rules! loss {
         criterion::criterion_main!(benches);
     };
 }
+
+/// The benchmarks of a recurrent layer: forward and backward, of steps, sequences and features (as many of the input as of the hidden
+/// state), and whether reference takes part. Elements are multiply-adds of a forward.
+#[macro_export]
+macro_rules! recurrent {
+    ($layer:ident, $options:ident, gates $gates:literal) => {
+        const SIZES: [(usize, usize, usize, bool); 3] = [(32, 1, 128, true), (32, 32, 128, true), (64, 64, 512, false)];
+
+        /// One size: both layers, and their operands.
+        fn setup(
+            (length, batch, size): (usize, usize, usize),
+        ) -> (reference::$layer<f32>, optimized::$layer<f32>, [optimized::Tensor<f32>; 2], String, usize) {
+            let scaled = |shape: &[usize]| $crate::tensor(shape).map(|x| 0.05 * x);
+            let parameters = || {
+                vec![optimized::RecurrentParameters {
+                    weight_ih: scaled(&[$gates * size, size]),
+                    weight_hh: scaled(&[$gates * size, size]),
+                    bias_ih: Some(scaled(&[$gates * size])),
+                    bias_hh: Some(scaled(&[$gates * size])),
+                }]
+            };
+            let options = optimized::$options::new(size, size);
+            let reference = reference::$layer::with_parameters(options.clone(), parameters()).unwrap();
+            let optimized = optimized::$layer::with_parameters(options, parameters()).unwrap();
+            let operands = [1, 2].map(|_| $crate::tensor(&[length, batch, size]));
+            let products = 2 * length * batch * $gates * size * size;
+            (reference, optimized, operands, format!("{length}x{batch}x{size}"), products)
+        }
+
+        fn forward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($layer), " forward"));
+            for (length, batch, size, with_reference) in SIZES {
+                let (reference, optimized, [x, _], name, products) = &setup((length, batch, size));
+                let literal = with_reference.then_some(|| reference.forward(x, None).unwrap());
+                $crate::side_by_side(&mut group, (name, *products), literal, |execution| {
+                    let mut layer = optimized.clone();
+                    layer.set_execution(execution).unwrap();
+                    move || layer.forward(x, None).unwrap()
+                });
+            }
+        }
+
+        fn backward(criterion: &mut criterion::Criterion) {
+            let mut group = $crate::group(criterion, concat!(stringify!($layer), " backward"));
+            for (length, batch, size, with_reference) in SIZES {
+                let (reference, optimized, [x, g], name, products) = &setup((length, batch, size));
+                let literal = with_reference.then(|| {
+                    let mut layer = reference.clone();
+                    let pass = layer.forward_pass(x, None).unwrap();
+                    move || layer.backward(&pass, g, None).unwrap()
+                });
+                $crate::side_by_side(&mut group, (name, 2 * products), literal, |execution| {
+                    let mut layer = optimized.clone();
+                    layer.set_execution(execution).unwrap();
+                    let pass = layer.forward_pass(x, None).unwrap();
+                    move || layer.backward(&pass, g, None).unwrap()
+                });
+            }
+        }
+
+        criterion::criterion_group!(benches, forward, backward);
+        criterion::criterion_main!(benches);
+    };
+}

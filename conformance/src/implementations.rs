@@ -80,7 +80,6 @@ impl Implementation for Optimized {
             Ok(results) => Outcome::Values(results),
             Err(Stop::Refused(error)) => Outcome::Error(error.to_string()),
             Err(Stop::NotApplicable(reason)) => Outcome::NotApplicable(reason),
-            Err(Stop::StillToCome) => Outcome::Unsupported(still_to_come(&case.layer)),
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) enum Counter {
     Conv2dDirect,
     Conv2dIm2col,
     MaxPool2d,
+    Rnn,
+    Gru,
     Exp,
     ExpM1,
     Ln,
@@ -53,7 +55,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 32] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -80,6 +82,8 @@ const NAMES: [&str; 30] = [
     "Conv2d/direct",
     "Conv2d/im2col",
     "MaxPool2d/windows",
+    "RNN/fused",
+    "GRU/fused",
     "math/exp",
     "math/exp_m1",
     "math/ln",

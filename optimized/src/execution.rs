@@ -123,6 +123,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
         "CrossEntropyLoss" | "Softmax" => &["lines", "columns"],
         "Conv2d" => &["pointwise", "im2col", "direct"],
         "MaxPool2d" => &["windows"],
+        "RNN" | "GRU" => &["fused"],
         "BatchNorm2d" => &["by_channel", "by_pass"],
         "BCELoss" | "BCEWithLogitsLoss" => &["one_pass"],
         "L1Loss" | "MSELoss" => &["one_pass", "strided"],

@@ -64,6 +64,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
+const WORK_OF_THREADS: usize = 1 << 20;
+
+/// The threads that so many multiply-adds are done by.
+pub fn worth_their_waking(threads: Threads, work: usize) -> Threads {
+    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
+}
+
 /// A pool of `helpers` threads beside the caller's, or none where the machine refuses them.
 fn pool(helpers: usize) -> Option<Arc<ThreadPool>> {
     static POOLS: Mutex<Vec<(usize, Arc<ThreadPool>)>> = Mutex::new(Vec::new());

@@ -9,7 +9,7 @@ use serde_json::json;
 /// The arguments of PyTorch's constructor.
 pub(super) const SIGNATURE: &str = "input_size, hidden_size, num_layers=1, nonlinearity='tanh', bias=True, batch_first=False, dropout=0.0, bidirectional=False, device=None, dtype=None";
 
-recurrent::in_reference!(RNN, RNNOptions, 1);
+recurrent::in_both!(RNN, RNNOptions, 1);
 
 pub(super) fn cases(dtype: DType) -> BoxedStrategy<Case> {
     let extra = prop_oneof![Just("tanh"), Just("relu")].prop_map(|nonlinearity| json!({"nonlinearity": nonlinearity}));

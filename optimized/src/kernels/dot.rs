@@ -23,8 +23,9 @@ fn tile_size(rows: usize, columns: usize, depth: usize) -> (usize, usize) {
     (height, width.next_multiple_of(64).min(columns.max(1)))
 }
 
-/// `y = x·wᵀ + bias`, of rows of `depth` elements in x and w.
+/// `y = x·wᵀ + bias`, of rows of `depth` elements in x and w; counted as a run of `counter`.
 pub fn forward<T: Lanes>(
+    counter: Counter,
     (isa, threads): (Isa, Threads),
     (x, w, bias): (&[T], &[T], Option<&[T]>),
     depth: usize,
@@ -32,10 +33,11 @@ pub fn forward<T: Lanes>(
 ) {
     let size = tile_size(y.len() / columns.max(1), columns, depth);
     let tiles = tiles(y, columns, size); // 3
-    threads::for_each(threads, tiles.into_iter(), |tile| simd::run(isa, Dots { x, w, bias, depth, tile }));
+    threads::for_each(threads, tiles.into_iter(), |tile| simd::run(isa, Dots { counter, x, w, bias, depth, tile }));
 }
 
 struct Dots<'a, T> {
+    counter: Counter,
     x: &'a [T],
     w: &'a [T],
     bias: Option<&'a [T]>,
@@ -48,8 +50,8 @@ impl<T: Lanes> Kernel for Dots<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        counters::record(Counter::LinearDot, Isa::of::<S>());
-        let Self { x, w, bias, depth, mut tile } = self;
+        counters::record(self.counter, Isa::of::<S>());
+        let Self { x, w, bias, depth, mut tile, .. } = self;
         let (row, column, width) = (tile.row, tile.column, tile.width());
         let x_row = |b: usize| &x[(row + b) * depth..(row + b + 1) * depth];
         let w_row = |o: usize| &w[(column + o) * depth..(column + o + 1) * depth];
@@ -111,8 +113,9 @@ impl<T: Lanes> Left<'_, T> {
     }
 }
 
-/// `c = a·r`, for rows of `columns` elements in r and c, `depth` of them in r.
+/// `c = a·r`, for rows of `columns` elements in r and c, `depth` of them in r; counted as a run of `counter`.
 pub fn product<T: Lanes>(
+    counter: Counter,
     (isa, threads): (Isa, Threads),
     a: Left<'_, T>,
     (r, depth): (&[T], usize),
@@ -120,10 +123,13 @@ pub fn product<T: Lanes>(
 ) {
     let size = tile_size(c.len() / columns.max(1), columns, depth);
     let tiles = tiles(c, columns, size); // 3
-    threads::for_each(threads, tiles.into_iter(), |tile| simd::run(isa, Product { a, r, depth, columns, tile }));
+    threads::for_each(threads, tiles.into_iter(), |tile| {
+        simd::run(isa, Product { counter, a, r, depth, columns, tile })
+    });
 }
 
 struct Product<'a, T> {
+    counter: Counter,
     a: Left<'a, T>,
     r: &'a [T],
     depth: usize,
@@ -136,8 +142,8 @@ impl<T: Lanes> Kernel for Product<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        counters::record(Counter::LinearDot, Isa::of::<S>());
-        let Self { a, r, depth, columns, tile } = self;
+        counters::record(self.counter, Isa::of::<S>());
+        let Self { a, r, depth, columns, tile, .. } = self;
         let Tile { row, column, mut rows } = tile;
         let r = Right { elements: r, columns, first: column, depth };
         let at = |m: usize| Left { elements: &a.elements[((row + m) * a.steps.0).min(a.elements.len())..], ..a };

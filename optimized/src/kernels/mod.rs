@@ -13,6 +13,8 @@ pub mod gemm;
 pub mod max_pool2d;
 pub mod norm;
 pub mod packed;
+pub mod products;
+pub mod recurrent;
 pub mod softmax;
 pub mod strided;
 mod tiles;

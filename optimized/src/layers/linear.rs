@@ -1,7 +1,9 @@
 //! Linear: products of matrices, packed or, for few rows, by dot products.
 
 use super::{overwrite, require_output_shape, worth_their_waking, zeros};
+use crate::counters::Counter;
 use crate::kernels::packed::{self, Matrix};
+use crate::kernels::products::{Direction, by_dots};
 use crate::kernels::{columns, dot, gemm};
 use crate::{Choice, Execution, Float, Isa, Threads, memory};
 use rand::Rng;
@@ -230,8 +232,8 @@ impl<T: Float> Linear<T> {
         let operands = (input.as_slice(), self.weight.as_slice(), bias);
         let (depth, output) = (problem.inputs, (output, problem.outputs));
         match problem.algorithm {
-            "packed" => packed::forward(problem.kernel, operands, depth, output),
-            "dot" => dot::forward(problem.kernel, operands, depth, output),
+            "packed" => packed::forward(Counter::LinearPacked, problem.kernel, operands, depth, output),
+            "dot" => dot::forward(Counter::LinearDot, problem.kernel, operands, depth, output),
             _ => gemm::forward(problem.kernel.1, operands, depth, output),
         }
     }
@@ -262,12 +264,18 @@ impl<T: Float> Linear<T> {
         let (dx, dw) = ((input.as_mut_slice(), inputs), (weight.as_mut_slice(), inputs));
         match algorithm {
             "packed" => {
-                packed::product(kernel, Matrix::Rows(g, outputs), w, outputs, dx);
-                packed::product(kernel, Matrix::Columns(g, outputs), x, rows, dw);
+                packed::product(Counter::LinearPacked, kernel, Matrix::Rows(g, outputs), w, outputs, dx);
+                packed::product(Counter::LinearPacked, kernel, Matrix::Columns(g, outputs), x, rows, dw);
             }
             "dot" => {
-                dot::product(kernel, dot::Left { elements: g, steps: (outputs, 1) }, (w, outputs), dx);
-                dot::product(kernel, dot::Left { elements: g, steps: (1, outputs) }, (x, rows), dw);
+                dot::product(
+                    Counter::LinearDot,
+                    kernel,
+                    dot::Left { elements: g, steps: (outputs, 1) },
+                    (w, outputs),
+                    dx,
+                );
+                dot::product(Counter::LinearDot, kernel, dot::Left { elements: g, steps: (1, outputs) }, (x, rows), dw);
             }
             _ => {
                 gemm::backward_input(kernel.1, (g, w), outputs, dx);
@@ -283,20 +291,6 @@ impl<T: Float> Linear<T> {
     }
 }
 
-/// A product, or two.
-#[derive(Clone, Copy)]
-enum Direction {
-    Forward,
-    Backward,
-}
-
-/// Up to so many rows, forward and backward, dot products are the fastest: with 1024 inputs and outputs, four rows take
-/// 0.26 ms and 0.46, where packing takes 0.31 and 0.78; at eight rows, 0.46 and 0.73, where it takes 0.28 and 0.82.
-const ROWS_OF_DOT: [usize; 2] = [4, 8];
-
-/// Up to so many multiply-adds as well: with 16 of each, 0.6 µs and 0.7, where packing takes 0.7 and 0.9.
-const WORK_OF_DOT: usize = 1 << 12;
-
 /// The multiply-adds of a product.
 fn work(rows: usize, options: &LinearOptions) -> usize {
     rows.saturating_mul(options.in_features).saturating_mul(options.out_features)
@@ -304,8 +298,7 @@ fn work(rows: usize, options: &LinearOptions) -> usize {
 
 /// The algorithms, in the order of preference.
 fn order(rows: usize, options: &LinearOptions, direction: Direction) -> &'static [&'static str] {
-    let dot = rows <= ROWS_OF_DOT[direction as usize] || work(rows, options) <= WORK_OF_DOT;
-    if dot { &["dot", "packed", "gemm"] } else { &["packed", "gemm", "dot"] }
+    if by_dots(rows, work(rows, options), direction) { &["dot", "packed", "gemm"] } else { &["packed", "gemm", "dot"] }
 }
 
 impl<T: Float> Layer<T> for Linear<T> {

@@ -7,6 +7,7 @@ mod conv2d;
 mod cross_entropy_loss;
 mod elu;
 mod embedding;
+mod gru;
 mod l1_loss;
 mod leaky_relu;
 mod linear;
@@ -14,6 +15,7 @@ mod log_sigmoid;
 mod max_pool2d;
 mod mse_loss;
 mod relu;
+mod rnn;
 mod shared;
 mod sigmoid;
 mod softmax;
@@ -26,6 +28,7 @@ pub use conv2d::{Conv2d, Conv2dPass};
 pub use cross_entropy_loss::{CrossEntropyLoss, CrossEntropyLossPass};
 pub use elu::{ELU, ELUPass};
 pub use embedding::{Embedding, EmbeddingPass};
+pub use gru::{GRU, GRUPass};
 pub use l1_loss::{L1Loss, L1LossPass};
 pub use leaky_relu::{LeakyReLU, LeakyReLUPass};
 pub use linear::{Linear, LinearPass};
@@ -33,12 +36,14 @@ pub use log_sigmoid::{LogSigmoid, LogSigmoidPass};
 pub use max_pool2d::{MaxPool2d, MaxPool2dPass};
 pub use mse_loss::{MSELoss, MSELossPass};
 pub use relu::{ReLU, ReLUPass};
+pub use rnn::{RNN, RNNPass};
 pub use sigmoid::{Sigmoid, SigmoidPass};
 pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 
 use crate::simd::Lanes;
-use crate::{Error, Result, Tensor, Threads};
+use crate::threads::worth_their_waking;
+use crate::{Error, Result, Tensor};
 
 /// Refuses a gradient whose shape is not that of the output it belongs to.
 fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize]) -> Result<()> {
@@ -65,12 +70,4 @@ fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usiz
 /// A tensor of zeros, refused where it cannot be stored.
 fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
     Tensor::full(shape, T::ZERO).map_err(|error| error.of(layer, argument))
-}
-
-/// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
-const WORK_OF_THREADS: usize = 1 << 20;
-
-/// The threads that so many multiply-adds are done by.
-fn worth_their_waking(threads: Threads, work: usize) -> Threads {
-    if work < WORK_OF_THREADS { Threads::ONE } else { threads }
 }

@@ -21,6 +21,8 @@ pub(crate) mod registers {
     pub use super::exp::exp_of_any as exp;
     pub use super::exp_m1::exp_m1_of_any as exp_m1;
     pub use super::ln::{ln_1p_of_any as ln_1p, ln_of_any as ln};
+    pub use super::sigmoid::sigmoid_of_any as sigmoid;
+    pub use super::tanh::tanh_of_any as tanh;
 }
 
 use crate::kernels::elementwise::{self, Map};

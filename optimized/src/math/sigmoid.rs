@@ -9,6 +9,16 @@ use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map, Zip};
 use crate::simd::{Lanes, Simd};
 
+/// σ of each lane.
+#[inline(always)]
+pub fn sigmoid_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+    let (one, negligible) = (T::splat(s, T::ONE), T::splat(s, T::NEGLIGIBLE));
+    let minus_x = T::minus(s, T::splat(s, T::ZERO), x);
+    let raised = T::where_less(s, (minus_x, negligible), negligible, minus_x);
+    let power = exp_of_not_negligible::<T, S>(s, raised);
+    T::over(s, one, T::plus(s, one, power))
+}
+
 /// 1/(1 + e^−x).
 #[derive(Clone, Copy)]
 pub struct Sigmoid;
@@ -19,11 +29,7 @@ impl<T: Exp> Map<T> for Sigmoid {
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let (one, negligible) = (T::splat(s, T::ONE), T::splat(s, T::NEGLIGIBLE));
-        let minus_x = T::minus(s, T::splat(s, T::ZERO), x);
-        let raised = T::where_less(s, (minus_x, negligible), negligible, minus_x);
-        let power = exp_of_not_negligible::<T, S>(s, raised);
-        T::over(s, one, T::plus(s, one, power))
+        sigmoid_of_any::<T, S>(s, x)
     }
 }
 

@@ -18,7 +18,7 @@ fn runs(layer: &str) -> Vec<[Execution; 3]> {
 }
 
 /// Calls `run` with each execution of a layer; where it gives tensors, those of different numbers of threads are equal.
-fn check(layer: &str, run: impl Fn(Execution) -> Option<Vec<Tensor<f32>>>) {
+pub(super) fn check(layer: &str, run: impl Fn(Execution) -> Option<Vec<Tensor<f32>>>) {
     let mut compared = 0;
     for three in runs(layer) {
         let results: Vec<_> = three.iter().filter_map(|execution| run(execution.clone())).collect();

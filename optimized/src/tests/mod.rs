@@ -7,6 +7,7 @@ mod every_layer;
 mod linear;
 mod max_pool2d;
 mod mse_loss;
+mod recurrent;
 mod refusals;
 
 use crate::{Execution, Isa, Tensor, Threads};

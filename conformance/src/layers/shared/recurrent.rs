@@ -6,12 +6,11 @@ use crate::layers::{input_shape, product};
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
 use proptest::prelude::*;
-use reference::Real;
 use serde_json::{Value as Json, json};
-use vocabulary::{Error, RecurrentGradients, RecurrentParameters, Result, Tensor};
+use vocabulary::{Error, RecurrentGradients, RecurrentParameters, Result, Scalar, Tensor};
 
 /// The parameters that a case brings, and initial ones for those that it may leave out.
-pub(crate) fn parameters<T: Real>(
+pub(crate) fn parameters<T: Scalar>(
     task: &Task<'_, T>,
     suffixes: &[String],
     initial: Option<Vec<RecurrentParameters<T>>>,
@@ -40,7 +39,7 @@ pub(crate) fn parameters<T: Real>(
 }
 
 /// Refuses a mask that no dropout draws: its factors are 0 or 1/(1 − p), as either type holds it.
-pub(crate) fn check_factors<T: Real>(task: &Task<'_, T>, mask: &Tensor<T>, dropout: f64) -> Result<()> {
+pub(crate) fn check_factors<T: Scalar>(task: &Task<'_, T>, mask: &Tensor<T>, dropout: f64) -> Result<()> {
     let kept = 1.0 / (1.0 - dropout);
     let is_factor = |factor: f64| factor == 0.0 || (factor - kept).abs() <= f64::from(f32::EPSILON) * kept;
     match mask.as_slice().iter().find(|factor| !is_factor(factor.to_f64())) {
@@ -53,7 +52,7 @@ pub(crate) fn check_factors<T: Real>(task: &Task<'_, T>, mask: &Tensor<T>, dropo
 }
 
 /// Adds what backward gives; the gradient of `hx` only where the case has one.
-pub(crate) fn insert_gradients<T: Real>(
+pub(crate) fn insert_gradients<T: Scalar>(
     results: &mut Named<T>,
     gradients: RecurrentGradients<T>,
     suffixes: &[String],
@@ -68,48 +67,70 @@ pub(crate) fn insert_gradients<T: Real>(
     }
 }
 
-/// How a layer's cases run through `reference`, how many numbers they take, and what they need to be replayed.
-macro_rules! in_reference {
+/// The same calls for both crates.
+macro_rules! run {
+    ($layer:ty, $options:ident, $task:expr, $prepare:expr) => {{
+        use crate::layers::shared::recurrent;
+        use crate::tensors::{Group, Named};
+        let task = $task;
+        let options: vocabulary::$options = task.options_with_placement(&[])?;
+        options.check()?;
+        let suffixes: Vec<String> = options.suffixes().collect();
+        let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
+        let known: Vec<String> = suffixes.iter().flat_map(|s| names.map(|name| format!("{name}{s}"))).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        task.check_names(&["input", "hx", "dropout_mask"], &known, &["output", "h_n"])?;
+        let mut rng = <rand::rngs::SmallRng as rand::SeedableRng>::seed_from_u64(0);
+        let initial = task.initialises().then(|| <$layer>::init(options.clone(), &mut rng)).transpose()?;
+        let initial = initial.map(|layer| layer.parameters().to_vec());
+        let parameters = recurrent::parameters(task, &suffixes, initial)?;
+        let (draws, dropout) = (options.draws_mask(), options.dropout);
+        let mut layer = <$layer>::with_parameters(options, parameters)?;
+        if !task.is_training() {
+            layer.eval();
+        }
+        let input = task.input("input")?;
+        let hx = task.optional_input("hx")?;
+        // Where nothing is drawn, a mask has no effect, as in PyTorch.
+        let mask = task.optional_input("dropout_mask")?.filter(|_| draws && task.is_training());
+        mask.iter().try_for_each(|mask| recurrent::check_factors(task, mask, dropout))?;
+        $prepare(&mut layer, input.shape())?;
+        let pass = match &mask {
+            Some(mask) => layer.forward_pass_with_mask(&input, hx.as_ref(), mask)?,
+            None => layer.forward_pass(&input, hx.as_ref())?,
+        };
+        let mut results = Named::default();
+        if let Some(grad_output) = task.cotangent("output", &pass.output)? {
+            let grad_h_n = task.cotangent("h_n", &pass.h_n)?;
+            let gradients = layer.backward(&pass, &grad_output, grad_h_n.as_ref())?;
+            recurrent::insert_gradients(&mut results, gradients, &suffixes, hx.is_some());
+        }
+        results.insert(Group::Out, "output", pass.output);
+        results.insert(Group::Out, "h_n", pass.h_n);
+        Ok(results)
+    }};
+}
+pub(crate) use run;
+
+/// How a layer's cases run through both crates, how many numbers they take, and what they need to be replayed.
+macro_rules! in_both {
     ($layer:ident, $options:ident, $gates:literal) => {
         pub(super) fn reference<T: reference::Real>(
             task: &crate::task::Task<'_, T>,
         ) -> vocabulary::Result<crate::tensors::Named<T>> {
-            use crate::layers::shared::recurrent;
-            use crate::tensors::{Group, Named};
-            let options: vocabulary::$options = task.options_with_placement(&[])?;
-            options.check()?;
-            let suffixes: Vec<String> = options.suffixes().collect();
-            let names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"];
-            let known: Vec<String> = suffixes.iter().flat_map(|s| names.map(|name| format!("{name}{s}"))).collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            task.check_names(&["input", "hx", "dropout_mask"], &known, &["output", "h_n"])?;
-            let mut rng = <rand::rngs::SmallRng as rand::SeedableRng>::seed_from_u64(0);
-            let initial = task.initialises().then(|| reference::$layer::init(options.clone(), &mut rng)).transpose()?;
-            let initial = initial.map(|layer| layer.parameters().to_vec());
-            let parameters = recurrent::parameters(task, &suffixes, initial)?;
-            let (draws, dropout) = (options.draws_mask(), options.dropout);
-            let mut layer = reference::$layer::with_parameters(options, parameters)?;
-            if !task.is_training() {
-                layer.eval();
-            }
-            let input = task.input("input")?;
-            let hx = task.optional_input("hx")?;
-            // Where nothing is drawn, a mask has no effect, as in PyTorch.
-            let mask = task.optional_input("dropout_mask")?.filter(|_| draws && task.is_training());
-            mask.iter().try_for_each(|mask| recurrent::check_factors(task, mask, dropout))?;
-            let pass = match &mask {
-                Some(mask) => layer.forward_pass_with_mask(&input, hx.as_ref(), mask)?,
-                None => layer.forward_pass(&input, hx.as_ref())?,
+            let ready = |_: &mut reference::$layer<T>, _: &[usize]| Ok::<_, vocabulary::Error>(());
+            crate::layers::shared::recurrent::run!(reference::$layer<T>, $options, task, ready)
+        }
+
+        pub(super) fn optimized<T: optimized::Float>(
+            task: &crate::task::Task<'_, T>,
+            execution: &optimized::Execution,
+        ) -> std::result::Result<crate::tensors::Named<T>, crate::layers::Stop> {
+            let ready = |layer: &mut optimized::$layer<T>, input: &[usize]| {
+                layer.set_execution(execution.clone())?;
+                crate::layers::applicable(execution, &layer.choices(input)?)
             };
-            let mut results = Named::default();
-            if let Some(grad_output) = task.cotangent("output", &pass.output)? {
-                let grad_h_n = task.cotangent("h_n", &pass.h_n)?;
-                let gradients = layer.backward(&pass, &grad_output, grad_h_n.as_ref())?;
-                recurrent::insert_gradients(&mut results, gradients, &suffixes, hx.is_some());
-            }
-            results.insert(Group::Out, "output", pass.output);
-            results.insert(Group::Out, "h_n", pass.h_n);
-            Ok(results)
+            crate::layers::shared::recurrent::run!(optimized::$layer<T>, $options, task, ready)
         }
 
         /// Parameters, where they are to be initialised, and their gradients; of each step in each layer and direction its
@@ -131,9 +152,9 @@ macro_rules! in_reference {
         }
     };
 }
-pub(crate) use in_reference;
+pub(crate) use in_both;
 
-/// See `additional_numbers` of [`in_reference`].
+/// See `additional_numbers` of [`in_both`].
 pub(crate) fn numbers(case: &Case, gates: u128, [inputs, hidden, layers, directions]: [u128; 4]) -> u128 {
     let sum = |terms: &[u128]| terms.iter().fold(0_u128, |sum, &term| sum.saturating_add(term));
     let all = |factors: &[u128]| factors.iter().fold(1_u128, |product, &factor| product.saturating_mul(factor));

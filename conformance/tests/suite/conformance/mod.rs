@@ -25,6 +25,8 @@ macro_rules! for_each_layer_of_both {
             bce_with_logits_loss "BCEWithLogitsLoss",
             conv2d "Conv2d",
             max_pool2d "MaxPool2d",
+            rnn "RNN",
+            gru "GRU",
         });
     };
 }

@@ -67,6 +67,17 @@ macro_rules! of_crate {
             check("ELU", Box::new(elu), &[2, 3], &[]);
             let softmax = $layers::Softmax::new(SoftmaxOptions::new().dim(-1)).unwrap();
             check("Softmax", Box::new(softmax), &[2, 3], &[]);
+            let names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"];
+            let rnn = $layers::RNN::<f64>::init(RNNOptions::new(2, 3), &mut rng()).unwrap();
+            check("RNN", Box::new(rnn), &[4, 1, 2], &names);
+            let gru = $layers::GRU::<f64>::init(GRUOptions::new(2, 3), &mut rng()).unwrap();
+            check("GRU", Box::new(gru), &[4, 1, 2], &names);
+            let both = GRUOptions::new(2, 3).num_layers(2).bidirectional(true).bias(false);
+            let gru = $layers::GRU::<f64>::init(both, &mut rng()).unwrap();
+            let names = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
+                .map(|suffix| ["weight_ih", "weight_hh"].map(|name| format!("{name}{suffix}")));
+            let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+            check("GRU of several layers", Box::new(gru), &[4, 1, 2], &names);
             let options = || vocabulary::EmbeddingOptions::new(4, 3);
             let mut embedding = $layers::Embedding::<f64>::init(options(), &mut rng()).unwrap();
             embedding.visit_parameters_mut(&mut |name, elements| {
@@ -92,17 +103,6 @@ macro_rules! of_crate {
 
 of_crate!(reference_visits_every_parameter, reference);
 of_crate!(optimized_visits_every_parameter, optimized);
-
-#[test]
-fn layers_of_reference_alone_visit_every_parameter() {
-    let names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"];
-    let rnn = reference::RNN::<f64>::init(RNNOptions::new(2, 3), &mut rng()).unwrap();
-    check("RNN", Box::new(rnn), &[4, 1, 2], &names);
-    let gru = reference::GRU::<f64>::init(GRUOptions::new(2, 3), &mut rng()).unwrap();
-    check("GRU", Box::new(gru), &[4, 1, 2], &names);
-    let softmax = reference::Softmax::new(SoftmaxOptions::new().dim(-1)).unwrap();
-    check("Softmax", Box::new(softmax), &[2, 3], &[]);
-}
 
 /// `set_training` of a list's layer is its own `train` or `eval`.
 #[test]

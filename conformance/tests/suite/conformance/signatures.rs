@@ -13,10 +13,10 @@ macro_rules! signatures {
             use super::*;
             use $layers::{
                 BCELoss, BCELossPass, BCEWithLogitsLoss, BCEWithLogitsLossPass, BatchNorm2d, BatchNorm2dPass, Conv2d,
-                Conv2dPass, CrossEntropyLoss, CrossEntropyLossPass, ELU, ELUPass, Embedding, EmbeddingPass, L1Loss,
-                L1LossPass, LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss,
-                MSELossPass, MaxPool2d, MaxPool2dPass, ReLU, ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass,
-                Tanh, TanhPass,
+                Conv2dPass, CrossEntropyLoss, CrossEntropyLossPass, ELU, ELUPass, Embedding, EmbeddingPass, GRU,
+                GRUPass, L1Loss, L1LossPass, LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass,
+                MSELoss, MSELossPass, MaxPool2d, MaxPool2dPass, RNN, RNNPass, ReLU, ReLUPass, Sigmoid, SigmoidPass,
+                Softmax, SoftmaxPass, Tanh, TanhPass,
             };
 
             fn linear<T>()
@@ -199,10 +199,41 @@ macro_rules! signatures {
                 let _: fn(EmbeddingPass<T>) -> Tensor<T> = |pass| pass.output;
             }
 
+            macro_rules! of_sequences {
+                ($layer:ident, $pass:ident, $options:ident) => {{
+                    type Of<T> = $layer<T>;
+                    type Given<'a, T> = Option<&'a Tensor<T>>;
+                    let _: fn($options, &mut SmallRng) -> Result<Of<T>> = |options, rng| Of::init(options, rng);
+                    let _: fn($options, Vec<RecurrentParameters<T>>) -> Result<Of<T>> = Of::with_parameters;
+                    let _: fn($options, &StateDict) -> Result<Of<T>> = Of::from_state_dict;
+                    let _: fn(&Of<T>) -> StateDict = Of::state_dict;
+                    let _: fn(&Of<T>) -> &$options = Of::options;
+                    let _: fn(&Of<T>) -> &[RecurrentParameters<T>] = Of::parameters;
+                    let _: fn(&mut Of<T>, u64) = Of::seed_dropout;
+                    let _: fn(&mut Of<T>) = Of::train;
+                    let _: fn(&mut Of<T>) = Of::eval;
+                    let _: fn(&Of<T>) -> bool = Of::is_training;
+                    let _: fn(&Of<T>, &[usize]) -> Shape = Of::output_shape;
+                    let _: fn(&Of<T>, &Tensor<T>, Given<T>) -> Result<RecurrentOutput<T>> = Of::forward;
+                    let _: fn(&mut Of<T>, &Tensor<T>, Given<T>) -> Result<$pass<T>> = Of::forward_pass;
+                    let _: fn(&mut Of<T>, &Tensor<T>, Given<T>, &Tensor<T>) -> Result<$pass<T>> =
+                        Of::forward_pass_with_mask;
+                    let _: fn(&Of<T>, &$pass<T>, &Tensor<T>, Given<T>) -> Result<RecurrentGradients<T>> = Of::backward;
+                    let _: fn($pass<T>) -> (Tensor<T>, Tensor<T>, Option<Tensor<T>>) =
+                        |pass| (pass.output, pass.h_n, pass.dropout_mask);
+                    let _: fn(Of<T>) -> Box<dyn Layer<T>> = |layer| Box::new(layer);
+                }};
+            }
+
+            fn recurrent<T: Number + vocabulary::StateElement>() {
+                of_sequences!(RNN, RNNPass, RNNOptions);
+                of_sequences!(GRU, GRUPass, GRUOptions);
+            }
+
             /// That this compiles is the proof; it is called so that it is not dead.
             #[test]
             fn are_as_stated() {
-                let stated: [fn(); 16] = [
+                let stated: [fn(); 18] = [
                     linear::<f32>,
                     linear::<f64>,
                     batch_norm2d::<f32>,
@@ -219,6 +250,8 @@ macro_rules! signatures {
                     cross_entropy_loss::<f64>,
                     embedding::<f32>,
                     embedding::<f64>,
+                    recurrent::<f32>,
+                    recurrent::<f64>,
                 ];
                 stated.iter().for_each(|stated| stated());
             }
@@ -249,4 +282,75 @@ fn equal_generators_give_equal_initial_values() {
     assert!(ours.weight().as_slice().iter().all(|w| w.abs() <= bound));
     let mean = ours.weight().as_slice().iter().sum::<f32>() / 153.0;
     assert!(mean.abs() < bound / 4.0, "the mean of 153 draws is {mean}");
+}
+
+/// So do the masks of dropout, which each pass draws where the one before has ended.
+#[test]
+fn equal_generators_give_equal_recurrent_layers_and_masks() {
+    macro_rules! check {
+        ($layer:ident, $options:expr) => {{
+            let mut ours = reference::$layer::<f32>::init($options, &mut SmallRng::seed_from_u64(5)).unwrap();
+            let mut theirs = optimized::$layer::<f32>::init($options, &mut SmallRng::seed_from_u64(5)).unwrap();
+            assert_eq!(ours.state_dict(), theirs.state_dict());
+            let state = ours.state_dict();
+            assert_eq!(
+                optimized::$layer::<f32>::from_state_dict($options, &state).unwrap().parameters(),
+                ours.parameters()
+            );
+            let x = Tensor::from_fn(&[3, 2, 4], |i| (i[0] + 2 * i[1] + i[2]) as f32 / 5.0 - 0.7).unwrap();
+            let mut masks = Vec::new();
+            for draw in 0..4 {
+                if draw == 2 {
+                    ours.seed_dropout(9);
+                    theirs.seed_dropout(9);
+                }
+                let next = theirs.forward(&x, None).unwrap();
+                let (a, b) = (ours.forward_pass(&x, None).unwrap(), theirs.forward_pass(&x, None).unwrap());
+                assert_eq!(a.dropout_mask, b.dropout_mask);
+                assert_eq!((next.output, next.h_n), (b.output, b.h_n), "forward drops out what the next pass does");
+                assert!(!masks.contains(&b.dropout_mask), "draw {draw}");
+                masks.push(b.dropout_mask);
+            }
+            theirs.eval();
+            assert!(!theirs.is_training() && theirs.forward_pass(&x, None).unwrap().dropout_mask.is_none());
+            theirs.train();
+            assert!(theirs.is_training() && theirs.forward_pass(&x, None).unwrap().dropout_mask.is_some());
+        }};
+    }
+    check!(RNN, RNNOptions::new(4, 7).num_layers(3).bidirectional(true).dropout(0.4));
+    check!(GRU, GRUOptions::new(4, 7).num_layers(3).bidirectional(true).dropout(0.4));
+    check!(GRU, GRUOptions::new(4, 7).num_layers(2).bias(false).dropout(0.4));
+}
+
+/// What one crate refuses, the other refuses in the same words.
+#[test]
+fn recurrent_layers_refuse_in_the_same_words() {
+    macro_rules! refusals {
+        ($layers:ident, $layer:ident, $options:ident) => {{
+            let mut rng = SmallRng::seed_from_u64(1);
+            let options = || $options::new(2, 3).num_layers(2).dropout(0.5);
+            let full = |shape: &[usize]| Tensor::full(shape, 0.5_f64).unwrap();
+            let mut layer = $layers::$layer::<f64>::init(options(), &mut rng).unwrap();
+            let pass = layer.forward_pass(&full(&[4, 1, 2]), None).unwrap();
+            let one = $layers::$layer::<f64>::init($options::new(2, 3), &mut rng).unwrap();
+            let words = |error: Option<Error>| error.unwrap().to_string();
+            [
+                words($layers::$layer::<f64>::init($options::new(2, 0), &mut rng).err()),
+                words($layers::$layer::<f64>::init($options::new(1, usize::MAX), &mut rng).err()),
+                words($layers::$layer::<f64>::init($options::new(1, 1).num_layers(1 << 62), &mut rng).err()),
+                words($layers::$layer::<f64>::with_parameters(options(), one.parameters().to_vec()).err()),
+                words($layers::$layer::<f64>::from_state_dict(options(), &one.state_dict()).err()),
+                words(layer.output_shape(&[4, 1, 3]).err()),
+                words(layer.forward(&full(&[4, 1, 3]), None).err()),
+                words(layer.forward(&full(&[0, 1, 2]), None).err()),
+                words(layer.forward(&full(&[4, 1, 2]), Some(&full(&[2, 2, 3]))).err()),
+                words(layer.forward_pass_with_mask(&full(&[4, 1, 2]), None, &full(&[1, 4, 1, 2])).err()),
+                words(one.backward(&pass, &full(&[4, 1, 3]), None).err()),
+                words(layer.backward(&pass, &full(&[4, 3]), None).err()),
+                words(layer.backward(&pass, &full(&[4, 1, 3]), Some(&full(&[1, 1, 3]))).err()),
+            ]
+        }};
+    }
+    assert_eq!(refusals!(reference, RNN, RNNOptions), refusals!(optimized, RNN, RNNOptions));
+    assert_eq!(refusals!(reference, GRU, GRUOptions), refusals!(optimized, GRU, GRUOptions));
 }

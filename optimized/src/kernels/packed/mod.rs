@@ -40,8 +40,9 @@ const PACKED: usize = 1 << 22;
 /// Rows of more elements are not packed: a panel of them would take half a gigabyte and more.
 pub const LONGEST_ROW: usize = 1 << 20;
 
-/// `c = a·r`, for rows of `columns` elements in r and c, with sums of `depth` terms.
+/// `c = a·r`, for rows of `columns` elements in r and c, with sums of `depth` terms; counted as a run of `counter`.
 pub fn product<T: Lanes>(
+    counter: Counter,
     (isa, threads): (Isa, Threads),
     a: Matrix<'_, T>,
     r: &[T],
@@ -54,12 +55,13 @@ pub fn product<T: Lanes>(
     threads::for_each(threads, tiles.into_iter(), |tile| {
         let r = Factor::AsItLies { elements: r, step: columns, column: tile.column };
         let (first, output) = (tile.row, Output::Plain(tile, None));
-        Multiply { counter: Counter::LinearPacked, a, first, r, depth, span, output }.run(isa);
+        Multiply { counter, a, first, r, depth, span, output }.run(isa);
     });
 }
 
-/// `y = x·wᵀ + bias`, for rows of `depth` elements in x and w.
+/// `y = x·wᵀ + bias`, for rows of `depth` elements in x and w; counted as a run of `counter`.
 pub fn forward<T: Lanes>(
+    counter: Counter,
     (isa, threads): (Isa, Threads),
     (x, w, bias): (&[T], &[T], Option<&[T]>),
     depth: usize,
@@ -79,7 +81,7 @@ pub fn forward<T: Lanes>(
                 let r = Factor::Packed(&packed[tile.row * depth..]);
                 let (a, first) = (Matrix::Rows(w, depth), tile.column);
                 let output = Output::Turned(tile, bias); // 4
-                Multiply { counter: Counter::LinearPacked, a, first, r, depth, span, output }.run(isa);
+                Multiply { counter, a, first, r, depth, span, output }.run(isa);
             });
         });
     }

@@ -4,3 +4,4 @@ pub mod broadcast;
 pub mod difference_loss;
 pub mod elementwise;
 pub mod entropy_loss;
+pub mod recurrent;

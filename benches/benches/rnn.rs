@@ -1,0 +1,3 @@
+//! RNN, of one layer in one direction.
+
+benches::recurrent!(RNN, RNNOptions, gates 1);
