@@ -111,10 +111,8 @@ impl<T: Real> Cell<T> for GRUCell {
         for (k, &Gates { r, z, n, q }) in kept.iter().enumerate() {
             let dz = gradient[k] * (h[k] - n); // (5)
             let as_pytorch_writes_it = || gradient[k] - gradient[k] * z;
-            let dn = match gradient[k].to_f64().is_finite() {
-                true => (gradient[k] * (T::one() - z)).or_written(as_pytorch_writes_it), // (5)
-                false => as_pytorch_writes_it(),
-            };
+            let literal = (gradient[k] * (T::one() - z)).or_written(as_pytorch_writes_it); // (5)
+            let dn = T::select(gradient[k].is_finite(), literal, as_pytorch_writes_it());
             let da_n = dn * (T::one() - n * n); // (6)
             let dr = da_n * q; // (6)
             let da_r = dr * (T::one() - r) * r; // (7)

@@ -89,6 +89,11 @@ pub trait Real:
         self
     }
 
+    /// Whether it is neither infinite nor NaN.
+    fn is_finite(self) -> Condition {
+        self.to_f64().is_finite().into()
+    }
+
     /// The same number, where PyTorch gives NaN in some places and the number in others.
     fn or_nan(self) -> Self {
         self

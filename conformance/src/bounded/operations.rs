@@ -336,6 +336,15 @@ impl<const WIDE: bool> Real for Bounded<WIDE> {
         if at_odds || alike && a.is_exact() && b.is_exact() { a } else { Self::select(Condition::Either, a, b) }
     }
 
+    fn is_finite(self) -> Condition {
+        let closed = self.closed();
+        match closed.value.is_finite() {
+            false => Condition::False,
+            true if closed.overflow != 0 || closed.bound == f64::INFINITY => Condition::Either,
+            true => Condition::True,
+        }
+    }
+
     fn or_nan(self) -> Self {
         if declaration().other_forms { Self::unknown(f64::NAN) } else { self }
     }

@@ -208,3 +208,20 @@ fn a_fault_in_one_step_is_seen() {
         assert!(matches!(conclusion, Conclusion::Failed(_)), "{} {:?}: {conclusion}", case.layer, case.options);
     }
 }
+
+/// A gradient beyond the largest number of its type is an infinity in f32, and g·(1 − z) is then NaN, as PyTorch writes it; found
+/// by random cases.
+#[test]
+fn a_gradient_that_overflows_on_its_way_raises_no_false_alarm() {
+    let options = json!({"input_size": 1, "hidden_size": 1, "num_layers": 1, "bias": false});
+    let mut case = Case::new("overflow", "GRU", options.as_object().unwrap().clone(), Mode::Eval, Expect::Values);
+    let numbers = |shape: &[usize], numbers: &[f32]| Tensor::from_vec(shape, numbers.to_vec()).unwrap();
+    case.insert(Group::In, "input", numbers(&[3, 1, 1], &[1.3e-4, 6.5e-5, 3.2e-5]));
+    case.insert(Group::State, "weight_ih_l0", numbers(&[3, 1], &[0.0; 3]));
+    case.insert(Group::State, "weight_hh_l0", numbers(&[3, 1], &[0.0, 0.0, 1e30]));
+    case.insert(Group::GradOut, "output", numbers(&[3, 1, 1], &[0.0, 0.0, 0.016]));
+    for implementation in conformance::ours() {
+        let verdict = replay(&case, "test", implementation, &Variant::default(), &Limits::default());
+        assert!(!matches!(verdict.conclusion, Conclusion::Failed(_)), "{}: {verdict:?}", implementation.name());
+    }
+}
