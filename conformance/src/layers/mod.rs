@@ -118,14 +118,14 @@ layers! {
     "Tanh" => tanh,
     "LeakyReLU" => leaky_relu,
     "ELU" => elu,
-    "L1Loss" => l1_loss,
     "Softmax" => softmax,
-    "BCELoss" => bce_loss,
-    "BCEWithLogitsLoss" => bce_with_logits_loss,
-    "CrossEntropyLoss" => cross_entropy_loss,
-    "Embedding" => embedding,
     "RNN" => rnn,
-    "GRU" => gru;
+    "GRU" => gru,
+    "Embedding" => embedding,
+    "L1Loss" => l1_loss,
+    "CrossEntropyLoss" => cross_entropy_loss,
+    "BCELoss" => bce_loss,
+    "BCEWithLogitsLoss" => bce_with_logits_loss;
     in reference:
 }
 
