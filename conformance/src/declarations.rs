@@ -70,6 +70,14 @@ pub const TABLE: &[Declared] = &[
     },
     Declared {
         implementation: "optimized",
+        layer: Some("Conv2d"),
+        dtype: None,
+        formulas: "Winograd's F(2x2, 3x3), where that is the algorithm",
+        reason: "its roundings are bounded by running that formula itself (winograd.rs); with any other algorithm, nothing is declared",
+        declaration: |_| Declaration { winograd: true, ..Declaration::LITERAL },
+    },
+    Declared {
+        implementation: "optimized",
         layer: None,
         dtype: None,
         formulas: LITERAL,

@@ -119,8 +119,8 @@ pub trait Implementation: Sync {
         false
     }
 
-    /// What it says of its arithmetic; by default, nothing.
-    fn declaration(&self, _layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
+    /// What it says of the arithmetic of a case; by default, nothing.
+    fn declaration(&self, _case: &Case, dtype: DType, _variant: &Variant) -> Declaration {
         Declaration::foreign(dtype)
     }
 

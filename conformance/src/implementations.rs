@@ -40,8 +40,8 @@ impl Implementation for Reference {
         run().map_or_else(|error| Outcome::Error(error.to_string()), Outcome::Values)
     }
 
-    fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
-        declared(self.name(), layer, dtype)
+    fn declaration(&self, case: &Case, dtype: DType, _variant: &Variant) -> Declaration {
+        declared(self.name(), &case.layer, dtype)
     }
 
     fn may_be_partial(&self) -> bool {
@@ -121,8 +121,9 @@ impl Implementation for Optimized {
         variants
     }
 
-    fn declaration(&self, layer: &str, dtype: DType, _variant: &Variant) -> Declaration {
-        declared(self.name(), layer, dtype)
+    fn declaration(&self, case: &Case, dtype: DType, variant: &Variant) -> Declaration {
+        let declaration = declared(self.name(), &case.layer, dtype);
+        Declaration { winograd: declaration.winograd && layers::goes_by_winograd(case, variant), ..declaration }
     }
 
     fn may_be_partial(&self) -> bool {

@@ -21,6 +21,7 @@ mod recurrence;
 mod replay;
 mod task;
 mod tensors;
+mod winograd;
 pub mod witness;
 
 pub use bounded::Declaration;

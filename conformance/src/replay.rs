@@ -8,6 +8,7 @@ use crate::layers;
 use crate::recurrence;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named, Value, convert, dtype};
+use crate::winograd;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -152,7 +153,7 @@ impl<'a> Trial<'a> {
     /// Runs the case through a variant of an implementation and judges what comes.
     pub fn replay(&self, implementation: &dyn Implementation, variant: &Variant, limits: &Limits) -> Verdict {
         let run = |case: &Case| run(case, implementation, variant, Purpose::Judging, limits);
-        let declaration = |dtype| implementation.declaration(&self.case.layer, dtype, variant);
+        let declaration = |dtype| implementation.declaration(self.case, dtype, variant);
         let judge =
             |trial: &Trial<'_>, outcome: &Outcome| trial.judge(outcome, declaration, implementation.may_be_partial());
         let outcome = run(self.case);
@@ -376,7 +377,11 @@ fn conclude(judgements: &[Judgement]) -> Conclusion {
 /// The reference's results with bounds, under a declaration; all of them settled.
 pub(crate) fn bounded(case: &Case, dtype: DType, declaration: Declaration) -> Result<Named<Bounded>> {
     let run = || {
-        let mut results = layers::run_reference(&Task::<Bounded>::new(case)?)?;
+        let task = Task::<Bounded>::new(case)?;
+        let mut results = layers::run_reference(&task)?;
+        if declaration.winograd && case.layer == "Conv2d" {
+            winograd::admit(&task, &mut results)?;
+        }
         results.floats_mut().flat_map(Tensor::as_mut_slice).for_each(|number| *number = number.settled());
         Ok(results)
     };

@@ -45,6 +45,7 @@ pub(crate) enum Counter {
     Conv2dPointwise,
     Conv2dDirect,
     Conv2dIm2col,
+    Conv2dWinograd,
     MaxPool2d,
     Rnn,
     Gru,
@@ -55,7 +56,7 @@ pub(crate) enum Counter {
 }
 
 /// The names, in the order of [`Counter`].
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 33] = [
     "Linear/packed",
     "Linear/gemm",
     "Linear/dot",
@@ -81,6 +82,7 @@ const NAMES: [&str; 32] = [
     "Conv2d/pointwise",
     "Conv2d/direct",
     "Conv2d/im2col",
+    "Conv2d/winograd",
     "MaxPool2d/windows",
     "RNN/fused",
     "GRU/fused",

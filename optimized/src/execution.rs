@@ -121,7 +121,7 @@ pub fn algorithms(layer: &str) -> &'static [&'static str] {
         "ReLU" | "Sigmoid" | "Tanh" | "LogSigmoid" | "LeakyReLU" | "ELU" => &["elementwise"],
         "Embedding" => &["gather"],
         "CrossEntropyLoss" | "Softmax" => &["lines", "columns"],
-        "Conv2d" => &["pointwise", "im2col", "direct"],
+        "Conv2d" => &["pointwise", "winograd", "im2col", "direct"],
         "MaxPool2d" => &["windows"],
         "RNN" | "GRU" => &["fused"],
         "BatchNorm2d" => &["by_channel", "by_pass"],

@@ -42,6 +42,9 @@ pub struct Declaration {
     pub products_in_any_order: bool,
     /// Whether a number that the formula writes in two ways ([`reference::Real::or_written`]) may be computed in the second.
     pub other_forms: bool,
+    /// Whether Conv2d's windows of 3x3 neighbours may be computed by Winograd's formula (`winograd.rs`), whose roundings are other
+    /// ones, and the input's gradient likewise.
+    pub winograd: bool,
 }
 
 /// The largest error of each elementary function, in ulps of the result.
@@ -94,6 +97,7 @@ impl Declaration {
             quotient_roundings: 3.0,
             products_in_any_order: true,
             other_forms: true,
+            winograd: false,
         }
     }
 
@@ -106,6 +110,7 @@ impl Declaration {
         quotient_roundings: 1.0,
         products_in_any_order: false,
         other_forms: false,
+        winograd: false,
     };
 }
 

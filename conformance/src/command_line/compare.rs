@@ -47,7 +47,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Ending, Invalid> {
         let verdict = match outcome {
             Ok(outcome) => {
                 let declaration = |dtype| match declaring {
-                    Some(implementation) => implementation.declaration(&case.layer, dtype, &selection.fixed),
+                    Some(implementation) => implementation.declaration(case, dtype, &selection.fixed),
                     None => Declaration::foreign(dtype),
                 };
                 Trial::new(case, &source.file.generator).judge(&outcome, declaration, true)

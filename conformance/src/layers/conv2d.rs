@@ -56,6 +56,19 @@ pub(super) fn optimized<T: Float>(task: &Task<'_, T>, execution: &Execution) -> 
     })
 }
 
+/// Whether that is the algorithm of `optimized`'s own choice.
+pub(super) fn prefers(case: &Case, algorithm: &str) -> bool {
+    let choices = || {
+        let options = task::options::<Conv2dOptions>(case, true, &[])?;
+        options.check()?;
+        let weight = Tensor::full(&options.weight_shape(), 0.0_f32)?;
+        let layer = optimized::Conv2d::with_parameters(options.bias(false), weight, None)?;
+        layer.choices(input_shape(case, "input"))
+    };
+    let choices: Vec<optimized::Choice> = choices().unwrap_or_default();
+    choices.iter().find(|choice| choice.refusal.is_none()).is_some_and(|choice| choice.name == algorithm)
+}
+
 /// Parameters, where they are to be initialised, and their gradients; the output; the input's gradient.
 pub(super) fn additional_numbers(case: &Case) -> u128 {
     let Ok(options) = task::options::<Conv2dOptions>(case, true, &[]) else { return 0 };

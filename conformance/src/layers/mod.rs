@@ -23,6 +23,7 @@ mod tanh;
 
 use crate::case_file::Case;
 use crate::generators;
+use crate::implementation::Variant;
 use crate::task::Task;
 use crate::tensors::{DType, Group, Named};
 use optimized::{Choice, Execution, Float};
@@ -155,6 +156,12 @@ pub(crate) fn keeps_sign_of_zero(layer: &str, group: Group) -> bool {
         "ELU" | "Tanh" | "MaxPool2d" | "Embedding" => group == Group::Out,
         _ => false,
     }
+}
+
+/// Whether `optimized` computes a case of Conv2d by Winograd's formula.
+pub(crate) fn goes_by_winograd(case: &Case, variant: &Variant) -> bool {
+    let name = |algorithm: &String| algorithm == "winograd";
+    variant.algorithm.as_ref().map_or_else(|| conv2d::prefers(case, "winograd"), name)
 }
 
 /// The losses: what they give may be what is left of terms that cancel.

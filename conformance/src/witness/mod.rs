@@ -65,7 +65,7 @@ pub fn gradients(case: &Case, implementation: &dyn Implementation) -> Result<Vec
             return Err(Error::new(&case.layer, "case", format_args!("is refused ({message})"), "one that computes"));
         }
     };
-    let bounds = bounded(case, DType::F64, implementation.declaration(&case.layer, DType::F64, &variant))?;
+    let bounds = bounded(case, DType::F64, implementation.declaration(case, DType::F64, &variant))?;
     let mut gradients = Vec::new();
     for (of, group) in [(Group::GradIn, Group::In), (Group::GradState, Group::State)] {
         for (name, _) in computed.group(of) {

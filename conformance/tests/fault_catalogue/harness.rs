@@ -129,7 +129,7 @@ impl Implementation for Fault {
         self.outcome(case, Reference.run(case, variant))
     }
 
-    fn declaration(&self, _: &str, dtype: DType, _: &Variant) -> Declaration {
+    fn declaration(&self, _: &Case, dtype: DType, _: &Variant) -> Declaration {
         if self.is_foreign { Declaration::foreign(dtype) } else { Declaration::LITERAL }
     }
 
@@ -310,7 +310,7 @@ pub fn tallies(layer: &str, faults: &[Fault]) -> Vec<Tally> {
         }
         let dtype = case.compute_type().unwrap_or(DType::F32);
         for (fault, tally) in faults.iter().zip(&mut tallies) {
-            let declaration = |dtype| fault.declaration(layer, dtype, &variant);
+            let declaration = |dtype| fault.declaration(case, dtype, &variant);
             let verdict = trial.judge(&fault.outcome(case, right.clone()), declaration, fault.may_be_partial());
             tally.add((source, dtype), case, &verdict);
         }

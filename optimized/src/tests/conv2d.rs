@@ -140,6 +140,18 @@ fn every_tile_has_its_ends() {
         let options = Conv2dOptions::new(channels[0], channels[1], kernel).groups(groups).padding(kernel / 2);
         check(options, [2, channels[0], image[0], image[1]]);
     }
+    // Blocks of tiles that end within rows, images and panels; more channels than are summed in registers, or transformed at once.
+    for (channels, groups, image, images) in [
+        ([16, 17], 1, [13, 9], 9),
+        ([33, 16], 1, [6, 140], 2),
+        ([130, 18], 1, [5, 4], 3),
+        ([32, 48], 2, [16, 17], 5),
+        ([16, 16], 1, [29, 66], 1),
+        ([1024, 260], 1, [2, 2], 1),
+    ] {
+        let options = Conv2dOptions::new(channels[0], channels[1], 3).groups(groups).padding(1);
+        check(options, [images, channels[0], image[0], image[1]]);
+    }
     check(Conv2dOptions::new(2, 4, (1, 3)).padding((0, 1)), [1, 2, 2, 515]);
     check(Conv2dOptions::new(2, 4, (1, 3)).padding((0, 1)).stride((1, 2)), [1, 2, 2, 515]);
     check(Conv2dOptions::new(1, 1, (1, 2)).dilation((1, 300)).groups(1), [1, 1, 2, 900]);
@@ -156,6 +168,7 @@ fn results_do_not_depend_on_threads_nor_on_runs() {
         (Conv2dOptions::new(64, 70, 1), [3, 64, 13, 15]),
         (Conv2dOptions::new(3, 20, 7).stride(2).padding(3).padding_mode(PaddingMode::Reflect), [2, 3, 50, 60]),
         (Conv2dOptions::new(16, 8, 3).groups(2), [40, 16, 12, 12]),
+        (Conv2dOptions::new(20, 17, 3).padding_mode(PaddingMode::Circular).padding((2, 1)), [7, 20, 15, 15]),
     ] {
         let (x, w) = (tensor_f32(&input, 1), tensor_f32(&options.weight_shape(), 2));
         let bias = tensor_f32(&[options.out_channels], 3);
@@ -175,6 +188,34 @@ fn results_do_not_depend_on_threads_nor_on_runs() {
                     results[0].iter().zip(other).for_each(|(a, b)| assert_same_bits(a, b, choice.name));
                 }
             }
+        }
+    }
+}
+
+/// What a window reads that is infinite or NaN, no other of its tile has, nor what overflows on its way.
+#[test]
+fn one_element_that_is_not_finite_spoils_its_windows_alone() {
+    for special in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX] {
+        let options = Conv2dOptions::new(3, 4, 3).padding(1).padding_mode(PaddingMode::Circular);
+        let (w, bias) = (Tensor::full(&options.weight_shape(), 1.0).unwrap(), integers(&[4], 3));
+        let mut x = Tensor::full(&[2, 3, 9, 41], 1.0).unwrap();
+        x[[1, 2, 4, 20]] = special;
+        let mut conv = Conv2d::with_parameters(options, w, Some(bias.clone())).unwrap();
+        for execution in accepted(&conv, &[2, 3, 9, 41]) {
+            let what = format!("{special} {execution:?}");
+            conv.set_execution(execution).unwrap();
+            let y = conv.forward(&x).unwrap();
+            let mut spoiled = 0;
+            for (n, o, a, b) in (0..2).flat_map(|n| (0..4 * 9 * 41).map(move |i| (n, i / 369, i / 41 % 9, i % 41))) {
+                let y = y[[n, o, a, b]];
+                if n == 1 && a.abs_diff(4) < 2 && b.abs_diff(20) < 2 {
+                    assert!(y == special || y.is_nan() && special.is_nan(), "{what}: {y}");
+                    spoiled += 1;
+                } else {
+                    assert_eq!(y, 27.0 + bias[[o]], "{what}");
+                }
+            }
+            assert_eq!(spoiled, 4 * 9);
         }
     }
 }

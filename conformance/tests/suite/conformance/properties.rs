@@ -60,7 +60,7 @@ impl Implementation for Spoilt {
         }
         outcome
     }
-    fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+    fn declaration(&self, _: &Case, _: DType, _: &Variant) -> Declaration {
         Declaration::LITERAL
     }
 }

@@ -93,7 +93,7 @@ impl<F: Fn(&mut Case) + Sync> Implementation for Changed<F> {
         (self.0)(&mut case);
         Reference.run(&case, variant)
     }
-    fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+    fn declaration(&self, _: &Case, _: DType, _: &Variant) -> Declaration {
         Declaration::LITERAL
     }
 }
@@ -130,7 +130,7 @@ fn a_fault_of_the_stack_alone_never_passes() {
             }
             Reference.run(&case, variant)
         }
-        fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+        fn declaration(&self, _: &Case, _: DType, _: &Variant) -> Declaration {
             Declaration::LITERAL
         }
     }
@@ -163,7 +163,7 @@ fn a_backward_of_zeros_never_passes() {
             }
             outcome
         }
-        fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+        fn declaration(&self, _: &Case, _: DType, _: &Variant) -> Declaration {
             Declaration::LITERAL
         }
     }
@@ -199,7 +199,7 @@ fn a_fault_in_one_step_is_seen() {
             }
             outcome
         }
-        fn declaration(&self, _: &str, _: DType, _: &Variant) -> Declaration {
+        fn declaration(&self, _: &Case, _: DType, _: &Variant) -> Declaration {
             Declaration::LITERAL
         }
     }

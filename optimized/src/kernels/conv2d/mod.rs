@@ -12,9 +12,11 @@ mod pointwise;
 mod problem;
 mod unrolled;
 mod weight;
+mod winograd;
 
 pub use direct::MOST_TERMS;
 pub use problem::Problem;
+pub use winograd::{MOST_CHANNELS, takes as winograd_takes};
 
 use crate::simd::{Isa, Lanes};
 use crate::threads::Threads;
@@ -28,6 +30,8 @@ pub enum Way {
     Direct,
     /// Products of matrices, whose columns are what windows read.
     Im2col,
+    /// By fewer products, of transforms of weights and input.
+    Winograd,
 }
 
 /// A convolution, and how it is run. Its output has at least one element.
@@ -46,6 +50,7 @@ impl Convolution {
             Way::Pointwise => pointwise::forward(problem, *kernel, (x, w, bias), y),
             Way::Direct => direct::forward(problem, *kernel, (x, w, bias), y),
             Way::Im2col => im2col::forward(problem, *kernel, (x, w, bias), y),
+            Way::Winograd => winograd::forward(problem, *kernel, (x, w, bias), y),
         }
     }
 
@@ -56,6 +61,7 @@ impl Convolution {
             Way::Pointwise => pointwise::backward_input(problem, *kernel, (g, w), dx),
             Way::Direct => direct::backward_input(problem, *kernel, (g, w), dx),
             Way::Im2col => im2col::backward_input(problem, *kernel, (g, w), dx),
+            Way::Winograd => winograd::backward_input(problem, *kernel, (g, w), dx),
         }
     }
 
@@ -65,7 +71,7 @@ impl Convolution {
         match way {
             Way::Pointwise => weight::gradient(pointwise::COUNTER, problem, *kernel, (g, x), dw),
             Way::Direct => direct::backward_weight(problem, *kernel, (g, x), dw),
-            Way::Im2col => weight::gradient(im2col::COUNTER, problem, *kernel, (g, x), dw),
+            Way::Im2col | Way::Winograd => weight::gradient(im2col::COUNTER, problem, *kernel, (g, x), dw),
         }
     }
 
