@@ -9,8 +9,15 @@
 //!
 //! (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.) The sum over channels, in any order, is
 //! rounded before A adds up what it has come to: it is not one long sum, which would say less. The input's gradient, where zeros
-//! are padded, is the same of the output's, by the taps in the opposite order. An infinity would spread over a tile as NaN; there
-//! an implementation has to compute the literal formula. So the bound admits both.
+//! are padded, is the same of the output's, by the taps in the opposite order; the weight's is
+//!
+//! ```math
+//! \frac{\partial L}{\partial g_c} = G^T \Big[ \sum (A\,\frac{\partial L}{\partial y} A^T) \odot (B^T d_c B) \Big] G
+//! \tag{2}
+//! ```
+//!
+//! summed over all tiles of all images. An infinity would spread over a tile as NaN; there an implementation has to compute the
+//! literal formula. So the bound admits both.
 
 use crate::bounded::Bounded;
 use crate::task::Task;
@@ -42,22 +49,26 @@ pub(crate) fn admit(task: &Task<'_, Bounded>, results: &mut Named<Bounded>) -> R
         move |i: usize, j: usize| first + 3 * i + j
     };
     let input = task.input("input")?;
-    let gradient = match results.float(Group::Out, "output") {
-        Some(output) if options.padding_mode == PaddingMode::Zeros => task.cotangent("output", output)?,
-        _ => None,
-    };
+    let gradient = results.float(Group::Out, "output").map(|output| task.cotangent("output", output)).transpose()?;
+    let gradient = gradient.flatten();
+    let read = padded(&options, padding, &input)?;
+    let x = Images { tensor: &read, offset: [0, 0] };
+    let sizes = Sizes { groups: options.groups, inputs, outputs };
     if let Some(output) = results.float_mut(Group::Out, "output") {
-        let x = Images { tensor: &padded(&options, padding, &input)?, offset: [0, 0] };
         let bias = task.state("bias")?;
-        let sizes = Sizes { groups: options.groups, inputs, outputs };
         let w = |group, o, c| {
             let tap = taps(group, o, c);
             std::array::from_fn(|i| std::array::from_fn(|j| weight.as_slice()[tap(i, j)]))
         };
         sizes.convolve(&x, w, output, |o, y| bias.as_ref().map_or(y, |bias| y + bias.as_slice()[o]));
     }
-    if let (Some(gradient), Some(of_input)) = (gradient, results.float_mut(Group::GradIn, "input")) {
-        let g = Images { tensor: &gradient, offset: padding.map(|padding| padding - 2) };
+    let Some(gradient) = &gradient else { return Ok(()) };
+    if let Some(of_weight) = results.float_mut(Group::GradState, "weight") {
+        sizes.gradient(&x, &Images { tensor: gradient, offset: [0, 0] }, of_weight);
+    }
+    let of_input = results.float_mut(Group::GradIn, "input").filter(|_| options.padding_mode == PaddingMode::Zeros);
+    if let Some(of_input) = of_input {
+        let g = Images { tensor: gradient, offset: padding.map(|padding| padding - 2) };
         let sizes = Sizes { groups: options.groups, inputs: outputs, outputs: inputs };
         let w = |group, c, o| {
             let tap = taps(group, o, c);
@@ -85,19 +96,18 @@ struct Images<'a> {
 }
 
 impl Images<'_> {
-    /// Its last three dimensions: channels, height and width.
-    fn sizes(&self) -> [usize; 3] {
-        let shape = self.tensor.shape();
-        [3, 2, 1].map(|from_last| shape[shape.len() - from_last])
-    }
-
     fn at(&self, image: usize, channel: usize, place: [usize; 2]) -> Bounded {
-        let [channels, height, width] = self.sizes();
+        let (_, [channels, height, width]) = sizes(self.tensor);
         let [h, w] = [0, 1].map(|axis| usize::try_from(place[axis] as i64 + self.offset[axis]).unwrap_or(usize::MAX));
         if h >= height || w >= width {
             return Bounded::zero();
         }
         self.tensor.as_slice()[((image * channels + channel) * height + h) * width + w]
+    }
+
+    /// What a tile has, from its first row and column on.
+    fn tile<const N: usize>(&self, image: usize, channel: usize, [row, column]: [usize; 2]) -> [[Bounded; N]; N] {
+        from_fn(|i, j| self.at(image, channel, [2 * row + i, 2 * column + j]))
     }
 }
 
@@ -118,18 +128,14 @@ impl Sizes {
         finish: impl Fn(usize, Bounded) -> Bounded,
     ) {
         let &Self { groups, inputs, outputs } = self;
-        let shape = output.shape();
-        let [height, width] = [2, 1].map(|from_last| shape[shape.len() - from_last]);
-        let images = if shape.len() == 4 { shape[0] } else { 1 };
+        let (images, [_, height, width]) = sizes(output);
         let output = output.as_mut_slice();
         for group in 0..groups {
             let pairs = (0..outputs).flat_map(|o| (0..inputs).map(move |c| (o, c)));
             let transformed: Vec<_> = pairs.map(|(o, c)| sandwich(&WEIGHT, &weights(group, o, c))).collect();
             for image in 0..images {
                 for (row, column) in (0..height.div_ceil(2)).flat_map(|a| (0..width.div_ceil(2)).map(move |b| (a, b))) {
-                    let element =
-                        |c: usize, i: usize, j: usize| x.at(image, group * inputs + c, [2 * row + i, 2 * column + j]);
-                    let tile = |c| sandwich(&INPUT, &from_fn(|i, j| element(c, i, j)));
+                    let tile = |c| sandwich(&INPUT, &x.tile(image, group * inputs + c, [row, column]));
                     let tiles: Vec<[[Bounded; 4]; 4]> = (0..inputs).map(tile).collect();
                     for o in 0..outputs {
                         let weights = &transformed[o * inputs..][..inputs];
@@ -152,6 +158,48 @@ impl Sizes {
             }
         }
     }
+}
+
+impl Sizes {
+    /// Equation (2), which `of_weight` is to admit.
+    fn gradient(&self, x: &Images<'_>, g: &Images<'_>, of_weight: &mut Tensor<Bounded>) {
+        let &Self { groups, inputs, outputs } = self;
+        let (images, [_, height, width]) = sizes(g.tensor);
+        for (group, of_weight) in
+            of_weight.as_mut_slice().chunks_mut((outputs * inputs * 9).max(1)).take(groups).enumerate()
+        {
+            let mut sums = vec![[[Bounded::zero(); 4]; 4]; outputs * inputs];
+            for image in 0..images {
+                for tile in (0..height.div_ceil(2)).flat_map(|a| (0..width.div_ceil(2)).map(move |b| [a, b])) {
+                    let of_x = |c| sandwich(&INPUT, &x.tile(image, group * inputs + c, tile));
+                    let of_x: Vec<[[Bounded; 4]; 4]> = (0..inputs).map(of_x).collect();
+                    for (o, sums) in sums.chunks_mut(inputs).enumerate() {
+                        let of_g: [[Bounded; 4]; 4] =
+                            sandwich(&transposed(&OUTPUT), &g.tile(image, group * outputs + o, tile));
+                        for (sum, of_x) in sums.iter_mut().zip(&of_x) {
+                            *sum = from_fn(|i, j| sum[i][j] + of_g[i][j] * of_x[i][j]);
+                        }
+                    }
+                }
+            }
+            for (sum, of_weight) in sums.iter().zip(of_weight.chunks_mut(9)) {
+                let taps: [[Bounded; 3]; 3] = sandwich(&transposed(&WEIGHT), &from_fn(|i, j| sum[i][j].closed()));
+                for (literal, tap) in of_weight.iter_mut().zip(taps.as_flattened()) {
+                    *literal = or(*literal, *tap);
+                }
+            }
+        }
+    }
+}
+
+/// The number of images, and their channels, height and width, with or without a batch.
+fn sizes(tensor: &Tensor<Bounded>) -> (usize, [usize; 3]) {
+    let shape = tensor.shape();
+    (if shape.len() == 4 { shape[0] } else { 1 }, [3, 2, 1].map(|from_last| shape[shape.len() - from_last]))
+}
+
+fn transposed<const R: usize, const C: usize>(m: &[[f64; C]; R]) -> [[f64; R]; C] {
+    std::array::from_fn(|i| std::array::from_fn(|j| m[j][i]))
 }
 
 /// A number that may be computed in either way. An infinity or NaN of the second is none of the first's, which is computed there.

@@ -71,7 +71,8 @@ impl Convolution {
         match way {
             Way::Pointwise => weight::gradient(pointwise::COUNTER, problem, *kernel, (g, x), dw),
             Way::Direct => direct::backward_weight(problem, *kernel, (g, x), dw),
-            Way::Im2col | Way::Winograd => weight::gradient(im2col::COUNTER, problem, *kernel, (g, x), dw),
+            Way::Im2col => weight::gradient(im2col::COUNTER, problem, *kernel, (g, x), dw),
+            Way::Winograd => winograd::backward_weight(problem, *kernel, (g, x), dw),
         }
     }
 

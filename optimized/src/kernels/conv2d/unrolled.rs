@@ -60,11 +60,37 @@ impl<T: Lanes> Made<T> for Turned<'_, T> {
             let count = (positions - position).min(rows.end - row);
             let g = &g[image * problem.groups * problem.outputs * positions..];
             let part = &mut part[(row - rows.start) * step..];
-            for (i, o) in columns.clone().enumerate() {
-                let from = &g[o * positions + position..][..count];
-                part[i..].iter_mut().step_by(step).zip(from).for_each(|(to, g)| *to = *g);
-            }
+            turn_over(columns.clone(), |o| &g[o * positions + position..][..count], part, step);
             row += count;
         }
+    }
+}
+
+/// Writes slices of equal lengths as columns of a matrix whose rows lie `step` apart, from the first row and column of `part` on.
+///
+/// The plain loop is `part[k·step + i] = from(i)[k]`. Eight columns are written together, since each row of theirs is part of
+/// one cache line.
+pub fn turn_over<'a, T: Lanes>(
+    mut columns: Range<usize>,
+    from: impl Fn(usize) -> &'a [T],
+    mut part: &mut [T],
+    step: usize,
+) {
+    const TOGETHER: usize = 8;
+    while columns.len() >= TOGETHER {
+        let from: [&[T]; TOGETHER] = std::array::from_fn(|i| from(columns.start + i));
+        let len = from[0].len();
+        let from = from.map(|from| &from[..len]);
+        for (k, row) in part.chunks_mut(step).take(len).enumerate() {
+            let row = &mut row[..TOGETHER];
+            for (to, from) in row.iter_mut().zip(from) {
+                *to = from[k];
+            }
+        }
+        columns.start += TOGETHER;
+        part = &mut part[TOGETHER..];
+    }
+    for (i, column) in columns.enumerate() {
+        part[i..].iter_mut().step_by(step).zip(from(column)).for_each(|(to, x)| *to = *x);
     }
 }

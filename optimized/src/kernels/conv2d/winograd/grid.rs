@@ -53,7 +53,7 @@ impl<T> Task<'_, T> {
 /// Tiles of a block that are read together: some rows of tiles of an image, whole ones unless it is one row alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The image, counted from the task's first.
+    /// The image, counted from the first that has tiles.
     pub image: usize,
     /// Rows of tiles.
     pub rows: Range<usize>,
@@ -130,9 +130,9 @@ impl<'a> Grid<'a> {
         tasks
     }
 
-    /// The tiles of a task of some numbers, by runs.
-    pub fn runs<T>(&self, task: &Task<'_, T>, block: Range<usize>) -> Vec<Run> {
-        let (across, rows) = (self.tiles[1], task.rows.len());
+    /// A block of tiles by runs, where each image has the tiles of some rows.
+    pub fn runs(&self, of_image: &Range<usize>, block: Range<usize>) -> Vec<Run> {
+        let (across, rows) = (self.tiles[1], of_image.len());
         let mut runs = Vec::new();
         let mut tile = block.start;
         while tile < block.end {
@@ -144,18 +144,18 @@ impl<'a> Grid<'a> {
                 1 => (column..column + count, 0),
                 _ => (0..across, column),
             };
-            let rows = task.rows.start + row..task.rows.start + last;
+            let rows = of_image.start + row..of_image.start + last;
             runs.push(Run { image, rows, columns, skipped, count, at: tile - block.start });
             tile += count;
         }
         runs
     }
 
-    /// Elements of memory for the four phases of a run, and for a line of the input.
-    pub fn phases(&self) -> usize {
-        // A run has two rows more or less than a block fills, none of which is wider than a block.
-        let width = self.tiles[1].min(BLOCK);
-        let rows = if self.tiles[1] > NARROW { 1 } else { (BLOCK.div_ceil(self.tiles[1]) + 1).min(self.tiles[0]) };
+    /// Elements of memory for the four phases of a run of a block of so many tiles, and for a line of what it reads.
+    pub fn phases(&self, block: usize) -> usize {
+        // A run has at most two rows that a block does not fill, and none is wider than a block, unless it is narrow.
+        let width = if self.tiles[1] > NARROW { self.tiles[1].min(block) } else { self.tiles[1] };
+        let rows = if self.tiles[1] > NARROW { 1 } else { (block.div_ceil(self.tiles[1]) + 1).min(self.tiles[0]) };
         4 * phase((rows, width)) + line(width)
     }
 }
@@ -222,9 +222,12 @@ mod tests {
                 for first in (0..task.tiles()).step_by(BLOCK) {
                     let block = first..task.tiles().min(first + BLOCK);
                     let mut at = 0;
-                    for run in grid.runs(&task, block.clone()) {
+                    for run in grid.runs(&task.rows, block.clone()) {
                         let (rows, columns) = (run.rows.len(), run.columns.len());
-                        assert!(4 * phase((rows, columns)) + line(columns) <= grid.phases(), "{problem:?}: {run:?}");
+                        assert!(
+                            4 * phase((rows, columns)) + line(columns) <= grid.phases(BLOCK),
+                            "{problem:?}: {run:?}"
+                        );
                         for segment in run.segments(16) {
                             assert_eq!(segment.at, at);
                             assert!(segment.at / 16 == (segment.at + segment.count - 1) / 16);

@@ -1,7 +1,7 @@
 //! Outputs by the plain loop, where a tile's are not finite.
 
 use super::super::Problem;
-use super::transforms::Weights;
+use super::weights::Weights;
 use crate::simd::Lanes;
 
 /// Input and weights of a group's channels from `first` on.

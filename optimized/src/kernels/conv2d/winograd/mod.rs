@@ -16,16 +16,22 @@
 //! 1. tiles go by blocks of [`BLOCK`], whose transforms stay in the second-level cache; the transformed weight is made anew by
 //!    each call, for as many output channels as [`WEIGHTS`] allows, so that it can't go stale;
 //! 2. an image's rows are split into even and odd ones, and these into even and odd elements: what neighbouring tiles read at
-//!    one place are neighbours then, and all transforms go register by register ([`transforms`]);
+//!    one place are neighbours then, and all transforms go register by register ([`tiles`]);
 //! 3. a tile whose outputs are not all finite is computed by the plain loop ([`literal`]), since one infinity would
 //!    come back as NaN in all of a tile;
 //! 4. the input's gradient is a convolution of the output's by the taps in the opposite order, in which padded zeros are no
 //!    terms;
 //! 5. threads take some images, or some rows of an image, that the shapes alone decide on.
 
+mod columns;
+mod gradient;
 mod grid;
 mod literal;
-mod transforms;
+mod outputs;
+mod tiles;
+mod weights;
+
+pub use gradient::backward_weight;
 
 use super::{Problem, im2col};
 use crate::counters::Counter;
@@ -36,7 +42,9 @@ use crate::simd::{self, Isa, Lanes, MOST_LANES};
 use crate::threads::{self, Threads};
 use grid::{Grid, Task};
 use literal::Literal;
-use transforms::{FromTiles, ToTiles, Weights};
+use outputs::FromTiles;
+use tiles::{Layout, ToTiles};
+use weights::Weights;
 
 pub const COUNTER: Counter = Counter::Conv2dWinograd;
 
@@ -134,9 +142,10 @@ fn tiles<T: Lanes>(
     literal: &Literal<'_, T>,
     mut task: Task<'_, T>,
 ) {
-    let inputs = grid.problem.inputs;
+    let problem = grid.problem;
+    let (inputs, area) = (problem.inputs, problem.area());
     let (channels, step) = (task.channels(), apart(PLACES * inputs));
-    let sizes = [PLACES * apart(inputs * BLOCK), PLACES * apart(channels * BLOCK), grid.phases()];
+    let sizes = [PLACES * apart(inputs * BLOCK), PLACES * apart(channels * BLOCK), grid.phases(BLOCK)];
     scratch(sizes.iter().sum(), |memory| {
         let (transformed, memory) = memory.split_at_mut(sizes[0]);
         let (products, phases) = memory.split_at_mut(sizes[1]);
@@ -144,8 +153,12 @@ fn tiles<T: Lanes>(
             let block = first..task.tiles().min(first + BLOCK);
             let span = packed::span::<T>(isa, block.len());
             let place = block.len().next_multiple_of(span) * inputs;
-            let runs = &grid.runs(&task, block.clone());
-            simd::run(isa, ToTiles { grid, x, runs, span, task: (task.image, task.group), phases, transformed }); // 2
+            let layout = Layout { span, panel: inputs * span, channel: span, place: apart(place) };
+            let runs = &grid.runs(&task.rows, block.clone());
+            let (image, axes) = (problem.groups * inputs * area, &problem.axes);
+            let x = &x[(task.image * problem.groups + task.group) * inputs * area..];
+            let to_tiles = ToTiles::<_, false> { axes, x, image, channels: inputs, runs, layout, phases, transformed };
+            simd::run(isa, to_tiles); // 2
             for (i, products) in products.chunks_mut(apart(channels * BLOCK)).enumerate() {
                 let rows = products.chunks_mut(BLOCK).take(channels).map(|row| &mut row[..block.len()]).collect();
                 let output = Output::Plain(Tile { row: 0, column: 0, rows }, None);
