@@ -120,7 +120,8 @@ impl<T: Ln> Map<T> for LogSigmoid {
     }
 }
 
-/// `g·σ(−x)`: with z = e^−|x|, `x < 0 ? g·(1/(1 + z)) : g·(z/(1 + z))`.
+/// `g·σ(−x)`: with q = z/(1 + z) ≤ ½, z = e^−|x|, `x < 0 ? g·(1 − q) : g·q`. What rounds q counts less in 1 − q than what rounds
+/// 1 + z does in 1/(1 + z), so that the largest error is a quarter smaller.
 #[derive(Clone, Copy)]
 pub struct LogSigmoidBackward;
 
@@ -130,7 +131,7 @@ impl<T: Exp> Zip<T> for LogSigmoidBackward {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
         let (one, z) = (T::splat(s, T::ONE), power_of_minus_size::<T, S>(s, x));
-        let above = T::where_less(s, (x, T::splat(s, T::ZERO)), one, z);
-        T::times(s, g, T::over(s, above, T::plus(s, one, z)))
+        let q = T::over(s, z, T::plus(s, one, z));
+        T::times(s, g, T::where_less(s, (x, T::splat(s, T::ZERO)), T::minus(s, one, q), q))
     }
 }

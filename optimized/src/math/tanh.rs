@@ -5,7 +5,9 @@
 //! 2. above it, tanh |x| = 1 − w with w = 2/(e^2|x| + 1) ≤ ½: what is lost of w counts half or less;
 //! 3. what rounding drops of e^2|x|, of the sum and of the difference is kept, so that little but the division and the last
 //!    addition round at the scale of the result;
-//! 4. no lane branches: both are computed, and one is chosen; where tanh is 1, a smaller |x| takes its place.
+//! 4. no lane branches: both are computed, and one is chosen; where tanh is 1, a smaller |x| takes its place;
+//! 5. a fused multiply-add knows what the division leaves, too, so that the last addition alone rounds, and the bound is a
+//!    smaller one: the power series rounds more often.
 
 use super::exp::{Exp, Reduced, beyond_first_order, reduced};
 use super::{apply, polynomial};
@@ -28,6 +30,8 @@ pub trait HyperbolicTangent: Exp {
     /// p, the highest power first, for |x| < `BOUND`.
     const TANH: &'static [Self];
     const BOUND: Self;
+    /// The same, where there is a fused multiply-add.
+    const FUSED_BOUND: Self;
     /// From here on tanh is 1.
     const ONE_ABOVE: Self;
 }
@@ -35,6 +39,7 @@ pub trait HyperbolicTangent: Exp {
 impl HyperbolicTangent for f32 {
     const TANH: &'static [Self] = &[-6.282_473_4e-3, 2.107_775_8e-2, -5.385_386e-2, 1.333_260_2e-1, -3.333_332e-1];
     const BOUND: Self = 0.55;
+    const FUSED_BOUND: Self = 0.25;
     const ONE_ABOVE: Self = 10.0;
 }
 
@@ -53,6 +58,7 @@ impl HyperbolicTangent for f64 {
         -3.333_333_333_333_33e-1,
     ];
     const BOUND: Self = 0.55;
+    const FUSED_BOUND: Self = 0.25;
     const ONE_ABOVE: Self = 20.0;
 }
 
@@ -61,6 +67,7 @@ impl HyperbolicTangent for f64 {
 pub fn tanh_of_any<T: HyperbolicTangent, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     let constant = |c| T::splat(s, c);
     let (one, size) = (constant(T::ONE), T::absolute(s, x));
+    let fused = Isa::of::<S>() != Isa::Scalar;
     let square = T::times(s, x, x);
     let near = T::multiply_add(s, T::times(s, x, square), polynomial(s, T::TANH, square), x); // 1
 
@@ -78,13 +85,20 @@ pub fn tanh_of_any<T: HyperbolicTangent, S: Simd>(s: S, x: T::Register<S>) -> T:
     let below = T::plus(s, high, one);
     let below_low = T::plus(s, T::minus(s, one, T::minus(s, below, high)), low);
     let w = T::over(s, constant(T::TWO), below); // 2
-    // 2/(d + δ) = w − w·δ/d, and 1/d = w/2.
-    let correction = T::times(s, T::times(s, T::times(s, constant(T::HALF), w), w), below_low);
+    // With the remainder ρ = 2 − w·d, 2/(d + δ) = w + (ρ − w·δ)/d, and 1/d = w/2.
+    let half = T::times(s, constant(T::HALF), w);
+    let correction = if fused {
+        let minus_remainder = T::multiply_add(s, w, below, constant(-T::TWO));
+        T::times(s, half, T::multiply_add(s, w, below_low, minus_remainder)) // 5
+    } else {
+        T::times(s, T::times(s, half, w), below_low)
+    };
     let difference = T::minus(s, one, w);
     let lost = T::minus(s, T::minus(s, one, difference), w);
     let far = T::plus(s, difference, T::plus(s, lost, correction));
     let far = T::where_less(s, (x, constant(T::ZERO)), T::negated(s, far), far);
-    let y = T::where_less(s, (size, constant(T::BOUND)), near, far);
+    let bound = if fused { T::FUSED_BOUND } else { T::BOUND };
+    let y = T::where_less(s, (size, constant(bound)), near, far);
     T::where_less_or_equal(s, (square, constant(T::ZERO)), x, y) // keeps −0
 }
 
@@ -111,7 +125,7 @@ impl<T: Lanes> Zip<T> for TanhBackward {
 
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        T::times(s, g, T::minus(s, T::splat(s, T::ONE), T::times(s, y, y)))
+        T::times(s, g, T::multiply_add(s, T::negated(s, y), y, T::splat(s, T::ONE)))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
 /// Elements added in their own type.
-const PIECE: usize = 1 << 10;
+const PIECE: usize = 1 << 8;
 
 /// Elements read by a task of one thread, about.
 const TASK: usize = 1 << 16;

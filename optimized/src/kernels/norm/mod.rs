@@ -107,7 +107,7 @@ impl<T: Lanes> Kernel for Write<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::BatchNorm2dByPass, Isa::of::<S>());
         let Planes { channels, area, .. } = self.input.planes;
         let mut at = self.start;
@@ -118,7 +118,7 @@ impl<T: Lanes> Kernel for Write<'_, T> {
                 let (part, rest) = y.split_at_mut(len);
                 let (x, channel) = (&self.input.x[at..at + len], at / area % channels);
                 match self.how {
-                    How::Normalise(how) => normalise(x, part, how[channel]),
+                    How::Normalise(how) => normalise(s, x, part, how[channel]),
                     How::Differentiate(g, how) => differentiate(x, &g[at..at + len], part, how[channel]),
                 }
                 at += len;
@@ -223,7 +223,7 @@ impl<T: Lanes> Kernel for Forward<'_, T> {
         for (image, block) in blocks.into_iter().enumerate() {
             let x = input.planes.plane(input.x, image, channel);
             for (block, x) in block.split(BLOCK).zip(x.chunks(BLOCK)) {
-                normalise(x, block.open(), how);
+                normalise(s, x, block.open(), how);
             }
         }
         moments

@@ -1,7 +1,7 @@
 //! What becomes of each element. Numbers are those of the departures that the parent file lists.
 
 use super::Moments;
-use crate::simd::Lanes;
+use crate::simd::{Lanes, Simd};
 
 /// ε, the weight and the bias.
 #[derive(Clone, Copy)]
@@ -67,10 +67,27 @@ impl<T: Lanes> Affine<'_, T> {
     }
 }
 
+impl<T: Lanes> Normalisation<T> {
+    /// Of a register; the last product is rounded together with the sum, where there is a fused multiply-add.
+    #[inline(always)]
+    fn of<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
+        let constant = |c| T::splat(s, c);
+        let centred = T::minus(s, T::minus(s, x, constant(self.centre.high)), constant(self.centre.low)); // 3
+        match self.factors {
+            (factor, one) if one == T::ONE => T::multiply_add(s, centred, constant(factor), constant(self.bias)),
+            (a, b) => T::multiply_add(s, T::times(s, centred, constant(a)), constant(b), constant(self.bias)),
+        }
+    }
+}
+
 #[inline(always)]
-pub(super) fn normalise<T: Lanes>(x: &[T], y: &mut [T], how: Normalisation<T>) {
+pub(super) fn normalise<T: Lanes, S: Simd>(s: S, x: &[T], y: &mut [T], how: Normalisation<T>) {
+    let ((x, x_rest), (y, y_rest)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
     for (x, y) in x.iter().zip(y) {
-        *y = (how.centre.of(*x) * how.factors.0) * how.factors.1 + how.bias;
+        *y = how.of(s, *x);
+    }
+    if !x_rest.is_empty() {
+        T::store_partial(s, y_rest, how.of(s, T::load_partial(s, x_rest)));
     }
 }
 

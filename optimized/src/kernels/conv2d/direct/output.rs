@@ -107,7 +107,11 @@ impl<T: Lanes, const M: usize> Row<'_, T, M> {
     #[inline(always)]
     fn registers<S: Simd, const V: usize>(&self, s: S, y: &mut [&mut [T]; M], at: usize) {
         let len = V * T::lanes::<S>();
+        // The bias first: last, it would be one more rounding of the whole sum.
         let mut sums = [[T::splat(s, T::ZERO); V]; M];
+        for (sums, (_, bias)) in sums.iter_mut().zip(&self.terms) {
+            *sums = [T::splat(s, *bias); V];
+        }
         for (k, place) in self.places.iter().enumerate() {
             let x = &T::registers::<S>(&self.lines[place + at..][..len]).0[..V];
             for (sums, (weights, _)) in sums.iter_mut().zip(&self.terms) {
@@ -118,13 +122,12 @@ impl<T: Lanes, const M: usize> Row<'_, T, M> {
             }
         }
         for m in 0..M {
-            let bias = T::splat(s, self.terms[m].1);
             let y = &mut y[m][at..];
             if y.len() >= len {
                 let y = T::registers_mut::<S>(&mut y[..len]).0;
-                (0..V).for_each(|v| y[v] = T::plus(s, sums[m][v], bias));
+                y[..V].copy_from_slice(&sums[m]);
             } else {
-                T::store_partial(s, y, T::plus(s, sums[m][0], bias));
+                T::store_partial(s, y, sums[m][0]);
             }
         }
     }
