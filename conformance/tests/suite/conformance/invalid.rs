@@ -70,7 +70,7 @@ fn both_agree(case: &Case, ours: Outcome) -> Result<(), String> {
     }
     // What is still right is judged like any other case.
     if case.expect == Expect::Values && matches!(theirs, Outcome::Values(_)) {
-        let declaration = |dtype| Optimized.declaration(&case, dtype, &Variant::default());
+        let declaration = |dtype| Optimized.declaration(case, dtype, &Variant::default());
         if let Conclusion::Failed(reason) = Trial::new(case, "").judge(&theirs, declaration, false).conclusion {
             return Err(reason);
         }

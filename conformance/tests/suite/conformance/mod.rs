@@ -51,6 +51,7 @@ mod properties;
 mod recorded;
 mod recurrence;
 mod signatures;
+mod winograd;
 mod witnesses;
 
 pub use shared::seed;

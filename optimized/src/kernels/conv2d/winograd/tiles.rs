@@ -75,9 +75,9 @@ impl<T: Lanes, const GRADIENT: bool> Kernel for ToTiles<'_, T, GRADIENT> {
                             } else {
                                 of_input::<T, S>(s, [a[i], b[i], c[i], d[i]])
                             };
-                            for j in 0..4 {
+                            for (j, value) in row.into_iter().enumerate() {
                                 let at = (4 * i + j) * layout.place + at;
-                                store::<T, S>(s, &mut transformed[at..][..count], row[j]);
+                                store::<T, S>(s, &mut transformed[at..][..count], value);
                             }
                         }
                     }

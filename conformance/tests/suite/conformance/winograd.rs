@@ -1,0 +1,113 @@
+//! Winograd's formula, whose roundings are other ones than the literal formula's: bounded by running it itself, where it runs.
+
+use conformance::{
+    Case, Conclusion, DType, Declaration, Expect, Group, Implementation, Limits, Mode, Optimized, Outcome, Results,
+    Selection, Trial, Variant, replay,
+};
+use rand::{SeedableRng, rngs::SmallRng};
+use rand_distr::{Distribution, StandardNormal};
+use serde_json::json;
+use vocabulary::Tensor;
+
+/// Sizes of images, and options beside the channels: odd and even ones, of one tile and of several blocks.
+fn cases() -> Vec<Case> {
+    let mut rng = SmallRng::seed_from_u64(super::seed());
+    let mut cases = Vec::new();
+    for (channels, groups, [height, width], images, padding, mode) in [
+        ([16, 16], 1, [9, 16], 2, [1, 1], "zeros"),
+        ([17, 21], 1, [12, 14], 3, [0, 2], "zeros"),
+        ([40, 16], 1, [7, 24], 1, [2, 1], "circular"),
+        ([32, 48], 2, [13, 13], 1, [1, 1], "reflect"),
+        ([160, 16], 1, [12, 12], 1, [1, 0], "replicate"),
+    ] {
+        let mut random = |shape: &[usize]| {
+            let draw = |_: &[usize]| <StandardNormal as Distribution<f32>>::sample(&StandardNormal, &mut rng);
+            Tensor::from_fn(shape, draw).unwrap()
+        };
+        let options = json!({
+            "in_channels": channels[0], "out_channels": channels[1], "kernel_size": 3, "groups": groups, "padding": padding,
+            "padding_mode": mode,
+        });
+        let options = options.as_object().unwrap().clone();
+        let mut case = Case::new("3x3", "Conv2d", options, Mode::Train, Expect::Values);
+        case.insert(Group::In, "input", random(&[images, channels[0], height, width]));
+        case.insert(Group::State, "weight", random(&[channels[1], channels[0] / groups, 3, 3]));
+        case.insert(Group::State, "bias", random(&[channels[1]]));
+        let output = [images, channels[1], height + 2 * padding[0] - 2, width + 2 * padding[1] - 2];
+        case.insert(Group::GradOut, "output", random(&output));
+        cases.push(case);
+    }
+    cases
+}
+
+fn by(algorithm: &str) -> Variant {
+    Variant { algorithm: Some(algorithm.into()), ..Variant::default() }
+}
+
+#[test]
+fn every_run_is_within_its_own_bound() {
+    for case in cases() {
+        let mut ran = 0;
+        let own = Optimized.variants(&case, &Selection::default());
+        let all = Optimized.variants(&case, &Selection { fixed: Variant::default(), all: true });
+        for variant in own.into_iter().chain(all) {
+            let verdict = replay(&case, "a test", &Optimized, &variant, &Limits::default());
+            match verdict.conclusion {
+                Conclusion::NotApplicable(_) => {}
+                conclusion => {
+                    assert_eq!(conclusion, Conclusion::Passed, "{:?}{}", case.options, variant.arguments());
+                    assert_eq!(verdict.judgements.len(), 4);
+                    ran += 1;
+                }
+            }
+        }
+        assert!(ran >= 2 + 2 * 3, "{ran}");
+    }
+}
+
+/// With another algorithm, the literal bound is the one that counts; it does not admit what Winograd's formula comes to.
+#[test]
+fn the_bound_is_declared_where_it_is_due_and_nowhere_else() {
+    let mut outside = 0;
+    for case in cases() {
+        let declared = |variant: &Variant| Optimized.declaration(&case, DType::F32, variant).winograd;
+        assert_eq!([Variant::default(), by("winograd"), by("im2col")].map(|v| declared(&v)), [true, true, false]);
+        let outcome = Optimized.run(&case, &by("winograd"));
+        let literal = |_| Declaration::LITERAL;
+        let verdict = Trial::new(&case, "a test").judge(&outcome, literal, false);
+        outside += usize::from(matches!(verdict.conclusion, Conclusion::Failed(_)));
+    }
+    assert!(outside > 0, "the literal bound admits Winograd's formula");
+    let mut small = cases().remove(0);
+    for (name, channels) in [("in_channels", 8), ("out_channels", 8)] {
+        small.options.insert(name.into(), json!(channels));
+    }
+    assert!(!Optimized.declaration(&small, DType::F32, &Variant::default()).winograd);
+    assert!(Optimized.declaration(&small, DType::F32, &by("winograd")).winograd);
+}
+
+/// One term of one element, left out, exceeds the bound: in the output, and in each gradient.
+#[test]
+fn a_term_that_is_missing_is_seen() {
+    for case in cases() {
+        let Outcome::Values(Results::F32(results)) = Optimized.run(&case, &by("winograd")) else { panic!() };
+        let of = |group, name| match case.tensor(group, name) {
+            Some(vocabulary::StateTensor::F32(tensor)) => tensor.clone(),
+            _ => panic!(),
+        };
+        let (x, w) = (of(Group::In, "input"), of(Group::State, "weight"));
+        // A small term: the smallest of the first sixteen weights by the smallest of as many elements.
+        let smallest =
+            |tensor: &Tensor<f32>| tensor.as_slice()[..16].iter().fold(f32::MAX, |least, x| least.min(x.abs()));
+        for (group, name) in [(Group::Out, "output"), (Group::GradIn, "input"), (Group::GradState, "weight")] {
+            let mut faulty = results.clone();
+            let tensor = faulty.float_mut(group, name).unwrap();
+            let middle = tensor.len() / 2;
+            tensor.as_mut_slice()[middle] += smallest(&x).max(0.01) * smallest(&w).max(0.01);
+            let outcome = Outcome::Values(Results::F32(faulty));
+            let declaration = |dtype| Optimized.declaration(&case, dtype, &by("winograd"));
+            let verdict = Trial::new(&case, "a test").judge(&outcome, declaration, false);
+            assert!(matches!(verdict.conclusion, Conclusion::Failed(_)), "{group}.{name}: {:?}", verdict.conclusion);
+        }
+    }
+}
