@@ -81,7 +81,8 @@ impl Execution {
     /// Calls kernels with the instruction set in force and the threads, as they ask for; all of them, on whichever thread, take
     /// scratch memory from the workspace.
     pub(crate) fn run<R>(&self, kernels: impl FnOnce((Isa, Threads)) -> R) -> R {
-        let _workspace = memory::enter(self.workspace.clone());
+        // Without one, the caller's thread is in none: kernels call no layers.
+        let _workspace = self.workspace.clone().map(|workspace| memory::enter(Some(workspace)));
         kernels(self.kernel())
     }
 

@@ -244,6 +244,36 @@ impl<T: Float> BatchNorm2d<T> {
         Ok(())
     }
 
+    /// [`BatchNorm2d::forward`] by the running statistics, written over the input.
+    ///
+    /// # Errors
+    /// Where the batch's own statistics are used, in training or as no running ones are kept; where the input is not
+    /// [N, num_features, H, W]; or where the forced algorithm refuses.
+    ///
+    /// ```
+    /// use optimized::{BatchNorm2d, BatchNorm2dOptions, Tensor};
+    /// let mut norm = BatchNorm2d::new(BatchNorm2dOptions::new(1).eps(3.0))?;
+    /// let mut x = Tensor::full(&[1, 1, 1, 2], 5.0_f32)?;
+    /// assert!(norm.forward_in_place(&mut x).is_err());
+    /// norm.eval();
+    /// norm.forward_in_place(&mut x)?;
+    /// assert_eq!(x.as_slice(), [2.5, 2.5]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_in_place(&self, input: &mut Tensor<T>) -> Result<()> {
+        self.output_shape(input.shape())?;
+        let Some(moments) = self.running_moments() else {
+            let expected = "evaluation by running statistics, where the input may be overwritten";
+            return Err(Error::new(LAYER, "input", "is to be normalised by its own statistics", expected));
+        };
+        let planes = planes(input.shape());
+        self.way(planes, false)?;
+        let affine = self.affine(&self.state.weight);
+        let elements = input.as_mut_slice();
+        self.execution.run(|kernel| norm::normalise_in_place(kernel, planes, affine, &moments, elements));
+        Ok(())
+    }
+
     fn normalise(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Vec<Moments>)> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
@@ -255,17 +285,21 @@ impl<T: Float> BatchNorm2d<T> {
         let affine = self.affine(&self.state.weight);
         let input = Input { planes: planes(input.shape()), x: input.as_slice() };
         let way = self.way(input.planes, self.uses_batch_statistics())?;
-        match (&self.state.running_mean, &self.state.running_var) {
-            (Some(means), Some(variances)) if !self.training => {
-                let running = means.as_slice().iter().zip(variances.as_slice());
-                let moments =
-                    running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
-                let moments: Vec<_> = moments.collect();
+        match self.running_moments() {
+            Some(moments) => {
                 self.execution.run(|kernel| norm::normalise_by(kernel, input, affine, &moments, output));
                 Ok(moments)
             }
-            _ => Ok(self.execution.run(|kernel| norm::normalise_by_own(way, kernel, input, affine, output))),
+            None => Ok(self.execution.run(|kernel| norm::normalise_by_own(way, kernel, input, affine, output))),
         }
+    }
+
+    /// The running statistics, where they are used.
+    fn running_moments(&self) -> Option<Vec<Moments>> {
+        let (means, variances) = (self.state.running_mean.as_ref()?, self.state.running_var.as_ref()?);
+        let running = means.as_slice().iter().zip(variances.as_slice());
+        let moments = running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
+        (!self.training).then(|| moments.collect())
     }
 
     fn affine<'a>(&'a self, weight: &'a Option<Tensor<T>>) -> Affine<'a, T> {
@@ -317,10 +351,11 @@ impl<T: Float> BatchNorm2d<T> {
     /// The gradients, with the weight as it was in the pass.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, a gradient cannot be stored, or the forced algorithm refuses.
+    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a gradient cannot be stored,
+    /// or the forced algorithm refuses.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
         let (backward, way) = self.backward_way(pass, grad_output)?;
-        let (shape, channels) = (pass.input.shape(), [backward.input.planes.channels]);
+        let (shape, channels) = (pass.input.shape(), [self.options.num_features]);
         let mut input = fresh(LAYER, "grad_input", shape)?;
         let due = |argument, due: bool| due.then(|| zeros(LAYER, argument, &channels)).transpose();
         let mut weight = due("grad_weight", self.options.has_weight())?;
@@ -351,7 +386,7 @@ impl<T: Float> BatchNorm2d<T> {
     ) -> Result<()> {
         let (backward, way) = self.backward_way(pass, grad_output)?;
         let BatchNorm2dGradients { input, weight, bias } = gradients;
-        let channels = [backward.input.planes.channels];
+        let channels = [self.options.num_features];
         let due = |due: bool| due.then_some(&channels[..]);
         require_room(LAYER, "grad_input", input, pass.input.shape())?;
         require_room_if_due(LAYER, "grad_weight", weight.as_ref(), due(self.options.has_weight()))?;
@@ -367,6 +402,10 @@ impl<T: Float> BatchNorm2d<T> {
     ) -> Result<(Backward<'a, T>, Way)> {
         let shape = pass.input.shape();
         require_output_shape(LAYER, grad_output, shape)?;
+        let of_weight = |weight: &'a Option<Tensor<T>>| weight.as_ref().map(Tensor::shape);
+        if of_weight(&pass.weight) != of_weight(&self.state.weight) {
+            return Err(Error::shape(LAYER, "pass", shape, "the input of a pass of a layer of these sizes"));
+        }
         let backward = Backward {
             input: Input { planes: planes(shape), x: pass.input.as_slice() },
             g: grad_output.as_slice(),

@@ -149,6 +149,30 @@ impl Softmax {
         Ok(())
     }
 
+    /// [`Softmax::forward`], written over the input.
+    ///
+    /// # Errors
+    /// Where the input does not have the dimension `dim`, or the forced algorithm refuses.
+    ///
+    /// ```
+    /// use optimized::{Softmax, SoftmaxOptions, Tensor};
+    /// let mut x = Tensor::full(&[2, 2], 7.0)?;
+    /// Softmax::new(SoftmaxOptions::new().dim(1))?.forward_in_place(&mut x)?;
+    /// assert_eq!(x.as_slice(), [0.5; 4]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_in_place<T: Float>(&self, input: &mut Tensor<T>) -> Result<()> {
+        let lines = self.lines(input.shape())?;
+        let algorithm = self.algorithm(lines)?;
+        if !lines.are_empty() {
+            self.execution.run(|kernel| match algorithm {
+                "lines" => softmax::forward_lines_in_place(kernel, lines, input.as_mut_slice()),
+                _ => softmax::forward_columns_in_place(kernel, lines, input.as_mut_slice()),
+            });
+        }
+        Ok(())
+    }
+
     fn run_lines<T: Float>(&self, lines: Lines, input: &Tensor<T>, output: Output<'_, T>) {
         if !lines.are_empty() {
             self.execution.run(|kernel| softmax::forward_lines(kernel, lines, input.as_slice(), output));

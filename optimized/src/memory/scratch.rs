@@ -25,10 +25,15 @@ const KEPT: usize = 1 << 23;
 const MOST_SPARE: usize = 2;
 
 thread_local! {
-    /// What this thread keeps.
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare(Vec::new())) };
-    /// Where scratch memory comes from on this thread, instead.
-    static CURRENT: RefCell<Option<Workspace>> = const { RefCell::new(None) };
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local { workspace: None, spare: Spare(Vec::new()) }) };
+}
+
+/// Where this thread takes scratch memory from.
+struct Local {
+    /// Where it takes all, if there is one.
+    workspace: Option<Workspace>,
+    /// What it keeps itself.
+    spare: Spare,
 }
 
 /// Buffers that are not in use.
@@ -41,8 +46,9 @@ impl Spare {
     /// So buffers that are taken and given back in the order of a stack are never too few or too small at the second of two equal
     /// calls: what one call has been lent at the same time can be lent again, and the smallest that fits spares the larger ones.
     fn take(&mut self, lines: usize) -> Vec<Line> {
-        let misfit = |&i: &usize| (self.0[i].len() < lines, self.0[i].len().abs_diff(lines));
-        (0..self.0.len()).min_by_key(misfit).map(|best| self.0.swap_remove(best)).unwrap_or_default()
+        let misfit = |buffer: &Vec<Line>| (buffer.len() < lines, buffer.len().abs_diff(lines));
+        let best = self.0.iter().enumerate().min_by_key(|(_, buffer)| misfit(buffer)).map(|(i, _)| i);
+        best.map(|i| self.0.swap_remove(i)).unwrap_or_default()
     }
 
     fn bytes(&self) -> usize {
@@ -112,13 +118,17 @@ impl fmt::Debug for Workspace {
 
 /// The workspace that this thread takes scratch memory from.
 pub fn current() -> Option<Workspace> {
-    CURRENT.with_borrow(Clone::clone)
+    LOCAL.with_borrow(|local| local.workspace.clone())
 }
 
 /// Lets this thread take scratch memory from a workspace, or from what it keeps itself, until the guard is dropped.
 #[must_use]
 pub fn enter(workspace: Option<Workspace>) -> Entered {
-    Entered { before: CURRENT.replace(workspace) }
+    Entered { before: replace(workspace) }
+}
+
+fn replace(workspace: Option<Workspace>) -> Option<Workspace> {
+    LOCAL.with_borrow_mut(|local| std::mem::replace(&mut local.workspace, workspace))
 }
 
 /// Goes back to the workspace before when it is dropped, after a panic, too.
@@ -128,7 +138,7 @@ pub struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.before.take());
+        drop(replace(self.before.take()));
     }
 }
 
@@ -143,12 +153,12 @@ pub struct Scratch<T> {
 impl<T: Lanes> Scratch<T> {
     /// `len` elements, which hold what their last user left there, where memory can be had for them.
     pub fn new(len: usize) -> Result<Self, TryReserveError> {
-        let (home, due) = (current(), len.saturating_mul(size_of::<T>()).div_ceil(size_of::<Line>()));
-        let mut lines = match &home {
-            _ if due == 0 => Vec::new(),
-            Some(workspace) => lock(&workspace.0).take(due),
-            None => SPARE.with_borrow_mut(|spare| spare.take(due)),
-        };
+        let due = len.saturating_mul(size_of::<T>()).div_ceil(size_of::<Line>());
+        let (home, mut lines) = LOCAL.with_borrow_mut(|local| match &local.workspace {
+            _ if due == 0 => (None, Vec::new()),
+            Some(workspace) => (Some(workspace.clone()), lock(&workspace.0).take(due)),
+            None => (None, local.spare.take(due)),
+        });
         if lines.len() < due {
             // Freed first, since what it holds need not be copied.
             lines = Vec::new();
@@ -186,9 +196,10 @@ impl<T> Drop for Scratch<T> {
         match &self.home {
             _ if lines.is_empty() => {}
             Some(workspace) => lock(&workspace.0).0.push(lines),
-            None => SPARE.with_borrow_mut(|spare| {
-                if spare.0.len() < MOST_SPARE && size_of_val(&*lines) <= KEPT {
-                    spare.0.push(lines);
+            None if size_of_val(&*lines) > KEPT => {}
+            None => LOCAL.with_borrow_mut(|local| {
+                if local.spare.0.len() < MOST_SPARE {
+                    local.spare.0.push(lines);
                 }
             }),
         }
@@ -230,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_scratch_but_for_what_is_many_or_large() {
-        let kept = || SPARE.with_borrow(lengths);
+        let kept = || LOCAL.with_borrow(|local| lengths(&local.spare));
         assert!(kept().is_empty());
         scratch::<f32, _>(17, |a| a.fill(1.0));
         assert_eq!(kept(), [128]);
@@ -262,7 +273,7 @@ mod tests {
         assert_eq!(workspace.bytes(), bytes + 64);
         assert_eq!(Scratch::<f64>::new(0).unwrap().len(), 0);
         drop(entered);
-        assert!(current().is_none() && SPARE.with_borrow(lengths).is_empty());
+        assert!(current().is_none() && LOCAL.with_borrow(|local| local.spare.0.is_empty()));
         workspace.clear();
         assert_eq!(workspace.bytes(), 0);
     }
