@@ -65,6 +65,13 @@ pub struct BatchNorm2dPass<T> {
     batch_statistics: bool,
 }
 
+impl<T> BatchNorm2dPass<T> {
+    /// Those that have gradients. An input without elements may be of any channels.
+    fn channels(&self) -> usize {
+        self.weight.as_ref().map_or(planes(self.input.shape()).channels, Tensor::len)
+    }
+}
+
 impl<T: Float> BatchNorm2d<T> {
     /// A layer in training, with PyTorch's initial values: γ = 1, β = 0, running mean 0 and running variance 1.
     ///
@@ -351,11 +358,10 @@ impl<T: Float> BatchNorm2d<T> {
     /// The gradients, with the weight as it was in the pass.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a gradient cannot be stored,
-    /// or the forced algorithm refuses.
+    /// Where `grad_output` does not have the output's shape, a gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
         let (backward, way) = self.backward_way(pass, grad_output)?;
-        let (shape, channels) = (pass.input.shape(), [self.options.num_features]);
+        let (shape, channels) = (pass.input.shape(), [pass.channels()]);
         let mut input = fresh(LAYER, "grad_input", shape)?;
         let due = |argument, due: bool| due.then(|| zeros(LAYER, argument, &channels)).transpose();
         let mut weight = due("grad_weight", self.options.has_weight())?;
@@ -386,7 +392,7 @@ impl<T: Float> BatchNorm2d<T> {
     ) -> Result<()> {
         let (backward, way) = self.backward_way(pass, grad_output)?;
         let BatchNorm2dGradients { input, weight, bias } = gradients;
-        let channels = [self.options.num_features];
+        let channels = [pass.channels()];
         let due = |due: bool| due.then_some(&channels[..]);
         require_room(LAYER, "grad_input", input, pass.input.shape())?;
         require_room_if_due(LAYER, "grad_weight", weight.as_ref(), due(self.options.has_weight()))?;
@@ -402,10 +408,6 @@ impl<T: Float> BatchNorm2d<T> {
     ) -> Result<(Backward<'a, T>, Way)> {
         let shape = pass.input.shape();
         require_output_shape(LAYER, grad_output, shape)?;
-        let of_weight = |weight: &'a Option<Tensor<T>>| weight.as_ref().map(Tensor::shape);
-        if of_weight(&pass.weight) != of_weight(&self.state.weight) {
-            return Err(Error::shape(LAYER, "pass", shape, "the input of a pass of a layer of these sizes"));
-        }
         let backward = Backward {
             input: Input { planes: planes(shape), x: pass.input.as_slice() },
             g: grad_output.as_slice(),
