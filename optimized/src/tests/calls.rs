@@ -73,6 +73,8 @@ impl Gradients for EmbeddingGradients<f32> {
 
 pub type Tensors = Vec<Tensor<f32>>;
 type OnGradient<'a> = &'a dyn Fn(&str, usize, &mut Tensor<f32>);
+type Into = dyn Fn(&mut [Tensor<f32>]) -> Result<()> + Send + Sync;
+type IntoChanged = dyn Fn(OnGradient<'_>) -> (Result<()>, Tensors) + Send + Sync;
 
 /// A layer with a pass and what its calls are given. All calls go by `&self`.
 pub struct Call {
@@ -81,10 +83,10 @@ pub struct Call {
     inputs: [Tensors; 2],
     pub forward: Box<dyn Fn() -> Tensors + Send + Sync>,
     /// `forward_into`.
-    pub forward_into: Box<dyn Fn(&mut [Tensor<f32>]) -> Result<()> + Send + Sync>,
+    pub forward_into: Box<Into>,
     pub backward: Box<dyn Fn() -> Tensors + Send + Sync>,
     /// `backward_into` gradients of an earlier call, each of which the caller may change before: what it gives, and the gradients.
-    pub backward_into: Box<dyn Fn(OnGradient<'_>) -> (Result<()>, Tensors) + Send + Sync>,
+    pub backward_into: Box<IntoChanged>,
 }
 
 fn deep(tensors: &[Tensor<f32>]) -> Tensors {
