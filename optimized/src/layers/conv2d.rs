@@ -1,8 +1,6 @@
 //! Conv2d: products of matrices or, for few terms, straight from the input.
 
-use super::{
-    overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros,
-};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
 use crate::kernels::conv2d::{Convolution, MOST_CHANNELS, MOST_TERMS, Problem, Way, winograd_takes};
 use crate::{Choice, Execution, Float};
 use rand::Rng;

@@ -263,6 +263,7 @@ fn convolutions_are_written_and_nothing_else() {
                 (Way::Pointwise, &point),
                 (Way::Im2col, &point),
                 (Way::Im2col, &three),
+                (Way::Winograd, &three),
                 (Way::Im2col, &strided),
                 (Way::Direct, &three),
                 (Way::Direct, &strided),
