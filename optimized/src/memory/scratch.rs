@@ -6,6 +6,7 @@
 use crate::simd::Lanes;
 use crate::threads::lock;
 use bytemuck::{Pod, Zeroable};
+use std::alloc::{Layout, handle_alloc_error};
 use std::cell::RefCell;
 use std::collections::TryReserveError;
 use std::fmt;
@@ -161,9 +162,8 @@ impl<T: Lanes> Scratch<T> {
         });
         if lines.len() < due {
             // Freed first, since what it holds need not be copied.
-            lines = Vec::new();
-            lines.try_reserve_exact(due)?;
-            lines.resize(due, Line::zeroed());
+            drop(lines);
+            lines = zeros(due)?;
         }
         Ok(Self { lines, len, home, element: PhantomData })
     }
@@ -174,6 +174,15 @@ impl<T: Lanes> Scratch<T> {
         elements.fill(T::ZERO);
         Ok(elements)
     }
+}
+
+/// A new buffer.
+#[cold]
+fn zeros(lines: usize) -> Result<Vec<Line>, TryReserveError> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(lines)?;
+    buffer.resize(lines, Line::zeroed());
+    Ok(buffer)
 }
 
 impl<T: Lanes> Deref for Scratch<T> {
@@ -211,11 +220,9 @@ impl<T> Drop for Scratch<T> {
 /// It is for kernels, whose needs their tiles and blocks bound, and which have no error to give: like `Vec`, it aborts where memory
 /// cannot be had. What grows with the caller's sizes is taken by [`Scratch::new`].
 pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    match Scratch::new(len) {
-        Ok(mut elements) => work(&mut elements),
-        // Ends as any vector that cannot be had does.
-        Err(_) => work(&mut vec![T::ZERO; len]),
-    }
+    let refused = |_| handle_alloc_error(Layout::array::<T>(len).unwrap_or(Layout::new::<Line>()));
+    let mut elements = Scratch::new(len).unwrap_or_else(refused);
+    work(&mut elements)
 }
 
 #[cfg(test)]
