@@ -60,7 +60,7 @@ impl Spare {
 /// Memory that calls need beside their results, kept from call to call: a handle, whose clones share it.
 ///
 /// A layer whose [`Execution`](crate::Execution) has a workspace takes from it what its kernels need beside the results: packed
-/// operands, partial sums, the hidden states of RNN and GRU. All of it is given back when the call ends, and kept until
+/// operands, blocks of an input, the hidden states of RNN and GRU. All of it is given back when the call ends, and kept until
 /// [`Workspace::clear`] or until the last handle is dropped. So the second of two equal calls finds all of it there; on several
 /// threads, a call takes as much as those need that happen to work at the same time. Several layers may share a workspace, and
 /// several threads may call them at once: it then holds what all of them need at the same time. Results do not depend on it.
