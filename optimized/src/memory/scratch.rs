@@ -22,8 +22,11 @@ struct Line([u64; 8]);
 /// Buffers of more bytes are not kept by a thread: 8 MiB, twice what kernels commonly ask for.
 const KEPT: usize = 1 << 23;
 
-/// A thread keeps no more buffers, as few kernels ask for more at the same time.
-const MOST_SPARE: usize = 2;
+/// A thread keeps no more bytes: two of the largest buffers.
+const MOST_KEPT: usize = 2 * KEPT;
+
+/// A thread keeps no more buffers: RNN and GRU, which ask for most, have up to ten at the same time.
+const MOST_SPARE: usize = 16;
 
 thread_local! {
     static LOCAL: RefCell<Local> = const { RefCell::new(Local { workspace: None, spare: Spare(Vec::new()) }) };
@@ -65,7 +68,7 @@ impl Spare {
 /// threads, a call takes as much as those need that happen to work at the same time. Several layers may share a workspace, and
 /// several threads may call them at once: it then holds what all of them need at the same time. Results do not depend on it.
 ///
-/// Without a workspace, each thread keeps two buffers of at most 8 MiB each for itself.
+/// Without a workspace, each thread keeps at most 16 MiB for itself, in buffers of at most 8 MiB.
 ///
 /// ```
 /// use optimized::{Execution, Linear, LinearOptions, Tensor, Workspace};
@@ -207,7 +210,8 @@ impl<T> Drop for Scratch<T> {
             Some(workspace) => lock(&workspace.0).0.push(lines),
             None if size_of_val(&*lines) > KEPT => {}
             None => LOCAL.with_borrow_mut(|local| {
-                if local.spare.0.len() < MOST_SPARE {
+                let bytes = local.spare.bytes() + size_of_val(&*lines);
+                if local.spare.0.len() < MOST_SPARE && bytes <= MOST_KEPT {
                     local.spare.0.push(lines);
                 }
             }),
@@ -255,11 +259,16 @@ mod tests {
         scratch::<f32, _>(16, |a| assert!(a.iter().all(|&x| x == 1.0)));
         assert_eq!(kept(), [128]);
         scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| {})));
-        assert_eq!(kept(), [64, 64]);
+        assert_eq!(kept(), [64, 64, 128]);
         scratch::<f64, _>(1 << 20, |_| {});
-        assert_eq!(kept(), [64, 8 << 20]);
+        assert_eq!(kept(), [64, 64, 8 << 20]);
+        scratch::<f64, _>(1 << 20, |_| scratch::<f64, _>(1 << 20, |_| {}));
+        assert_eq!(kept(), [64, 8 << 20]); // the second would be more than 16 MiB
         scratch::<f64, _>((1 << 20) + 1, |_| {});
         assert_eq!(kept(), [64]);
+        let many: Vec<_> = (0..20).map(|_| Scratch::<f32>::new(1)).collect();
+        drop(many);
+        assert_eq!(kept(), [64; 16]);
     }
 
     #[test]
