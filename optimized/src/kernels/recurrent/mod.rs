@@ -147,14 +147,14 @@ impl<T: Lanes> Direction<'_, T> {
     ) -> Allocated<()> {
         let (state, size, rows) = (self.state(), self.hidden, G * self.hidden);
         let keep = kept.len() == self.length * K * state;
-        let mut of_input = Scratch::zeros(self.length * G * state)?;
+        let mut of_input = Scratch::new(self.length * G * state)?;
         let operands = (x, self.weight_ih, self.bias_ih);
         products::forward(C::COUNTER, (isa, threads), operands, self.inputs, (&mut of_input, rows)); // 1
         if let Some(hx) = hx {
             let from = if self.reversed { self.length * state } else { 0 };
             states[from..from + state].copy_from_slice(hx); // 4
         }
-        let mut of_hidden = Scratch::zeros(G * state)?;
+        let mut of_hidden = Scratch::new(G * state)?;
         for t in self.steps() {
             let (first, second) = states[t * state..(t + 2) * state].split_at_mut(state);
             let (before, after) = if self.reversed { (second, first) } else { (first, second) };
@@ -180,8 +180,8 @@ impl<T: Lanes> Direction<'_, T> {
         let kernel = (isa, threads);
         let (state, size, rows) = (self.state(), self.hidden, G * self.hidden);
         let (before, after) = (&trace.states[self.before()], &trace.states[self.after()]);
-        let mut input_sums = Scratch::zeros(self.length * G * state)?;
-        let mut hidden_sums = Scratch::zeros(if G > 1 { self.length * G * state } else { 0 })?;
+        let mut input_sums = Scratch::new(self.length * G * state)?;
+        let mut hidden_sums = Scratch::new(if G > 1 { self.length * G * state } else { 0 })?;
         let mut through = Scratch::zeros(state)?;
         for t in self.steps().rev() {
             let (states, sums) = (t * state..(t + 1) * state, t * G * state..(t + 1) * G * state);
