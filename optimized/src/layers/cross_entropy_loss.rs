@@ -347,7 +347,7 @@ impl<T: Float> CrossEntropyLoss<T> {
     /// ```
     /// use optimized::{CrossEntropyLoss, CrossEntropyLossOptions, Tensor};
     /// let mut loss = CrossEntropyLoss::new(CrossEntropyLossOptions::new())?;
-    /// let pass = loss.forward_pass(&Tensor::full(&[1, 2], 3.0)?, Tensor::from_vec(&[1], vec![1_i64])?)?;
+    /// let pass = loss.forward_pass(&Tensor::full(&[1, 2], 3.0)?, &Tensor::from_vec(&[1], vec![1_i64])?)?;
     /// let mut gradients = loss.backward(&pass, &Tensor::scalar(1.0))?;
     /// loss.backward_into(&pass, &Tensor::scalar(4.0), &mut gradients)?;
     /// assert_eq!(gradients.input.as_slice(), [2.0, -2.0]);
