@@ -1,6 +1,6 @@
 //! How a layer is run: on how many threads, at which instruction set, by which algorithm.
 
-use crate::{Isa, Threads};
+use crate::{Isa, Threads, Workspace, memory};
 use vocabulary::{Error, Result};
 
 /// How a layer is run. It changes speed, and the rounding of results; never what is computed.
@@ -24,6 +24,9 @@ pub struct Execution {
     pub isa: Option<Isa>,
     /// The algorithm, where one is forced; otherwise the first that accepts the problem.
     pub algorithm: Option<String>,
+    /// Where the memory that a call needs beside its results is kept; where there is none, each thread keeps a little. Clones of an
+    /// execution, and so of a layer, share it.
+    pub workspace: Option<Workspace>,
 }
 
 /// An algorithm, and whether it accepts a problem.
@@ -62,7 +65,28 @@ impl Execution {
         self
     }
 
-    /// The instruction set in force, and the threads: what a kernel asks for.
+    /// Sets the workspace; `None`: each thread keeps a little memory.
+    ///
+    /// ```
+    /// use optimized::{Execution, Workspace};
+    /// let workspace = Workspace::new();
+    /// let (a, b) = (Execution::default().workspace(workspace.clone()), Execution::default().workspace(workspace));
+    /// assert!(a == b && a != Execution::default().workspace(Workspace::new()));
+    /// ```
+    pub fn workspace(mut self, workspace: impl Into<Option<Workspace>>) -> Self {
+        self.workspace = workspace.into();
+        self
+    }
+
+    /// Calls kernels with the instruction set in force and the threads, as they ask for; all of them, on whichever thread, take
+    /// scratch memory from the workspace.
+    pub(crate) fn run<R>(&self, kernels: impl FnOnce((Isa, Threads)) -> R) -> R {
+        // Without one, the caller's thread is in none: kernels call no layers.
+        let _workspace = self.workspace.clone().map(|workspace| memory::enter(Some(workspace)));
+        kernels(self.kernel())
+    }
+
+    /// The instruction set in force, and the threads.
     pub(crate) fn kernel(&self) -> (Isa, Threads) {
         (self.isa.unwrap_or_else(Isa::best), self.threads)
     }

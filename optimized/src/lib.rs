@@ -1,9 +1,10 @@
 //! The layers of torch.nn, fast: the names and signatures of `reference`, vectorised and in parallel.
 //!
 //! A user changes `use reference::Linear` to `use optimized::Linear`, and nothing else. Beyond that, every layer has
-//! `forward_into`, which writes into a tensor of the caller's; activations have `forward_in_place`; and
-//! [`Execution`] chooses the threads, the instruction set and, by name, the algorithm of each layer. Results do not
-//! depend on the number of threads, to the last bit.
+//! `forward_into` and `backward_into`, which write into tensors of the caller's; activations have `forward_in_place` and
+//! `backward_in_place`, and Softmax and BatchNorm2d the former; and [`Execution`] chooses the threads, the instruction set and, by
+//! name, the algorithm of each layer, and the [`Workspace`] that keeps memory from call to call. Results do not depend on the number
+//! of threads, nor on the workspace, to the last bit; and many threads may call a layer at once.
 //!
 //! ```
 //! use optimized::{Linear, LinearOptions, Tensor};
@@ -38,6 +39,7 @@ pub use layers::{
     LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss, MSELossPass, MaxPool2d,
     MaxPool2dPass, RNN, RNNPass, ReLU, ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass, Tanh, TanhPass,
 };
+pub use memory::Workspace;
 pub use simd::Isa;
 pub use threads::Threads;
 pub use vocabulary::*;

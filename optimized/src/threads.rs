@@ -4,6 +4,7 @@
 //! the next item until none is left, the caller's thread among them. So the caller starts at once, whether or not another
 //! thread has woken up yet, and results are the same, to the last bit, for any number of threads.
 
+use crate::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -60,7 +61,8 @@ impl Threads {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks; what a panic has left there is no matter, since nothing is left half done.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -85,7 +87,7 @@ fn pool(helpers: usize) -> Option<Arc<ThreadPool>> {
     Some(pool)
 }
 
-/// Does `work` on every item, on as many threads as there are items for.
+/// Does `work` on every item, on as many threads as there are items for; all of them take scratch memory from the caller's workspace.
 ///
 /// Entering the pool costs 1 to 10 µs, the waking of a thread, so callers make items of at least several µs each.
 pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = I> + Send, work: impl Fn(I) + Sync) {
@@ -95,6 +97,7 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
         return items.for_each(work);
     };
     let queue = Mutex::new(items);
+    let workspace = memory::current();
     let run = || {
         loop {
             // Bound to a name, so that the lock is released before the work.
@@ -107,7 +110,10 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
     };
     pool.in_place_scope(|scope| {
         for _ in 0..helpers {
-            scope.spawn(|_| run());
+            scope.spawn(|_| {
+                let _workspace = memory::enter(workspace.clone());
+                run();
+            });
         }
         run();
     });

@@ -54,6 +54,13 @@ pub fn zip<T: Lanes>(f: impl Zip<T>, (isa, threads): (Isa, Threads), (a, b): (&[
     });
 }
 
+/// `elements[i] = f(a[i], elements[i])`.
+pub fn zip_in_place<T: Lanes>(f: impl Zip<T>, (isa, threads): (Isa, Threads), a: &[T], elements: &mut [T]) {
+    threads::for_each(threads, elements.chunks_mut(TASK).zip(a.chunks(TASK)), |(elements, a)| {
+        simd::run(isa, ZipInPlace { f, a, elements });
+    });
+}
+
 struct MapSlices<'a, T, F> {
     f: F,
     input: &'a [T],
@@ -188,5 +195,35 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipSlices<'_, T, F> {
         counters::record(F::COUNTER, Isa::of::<S>());
         debug_assert!(self.a.len() == self.output.len() && self.b.len() == self.output.len());
         self.output.fill(s, Zipped { f: self.f, a: Split::new(self.a), b: Split::new(self.b) });
+    }
+}
+
+struct ZipInPlace<'a, T, F> {
+    f: F,
+    a: &'a [T],
+    elements: &'a mut [T],
+}
+
+impl<T: Lanes, F: Zip<T>> Kernel for ZipInPlace<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(F::COUNTER, Isa::of::<S>());
+        debug_assert_eq!(self.a.len(), self.elements.len());
+        let f = self.f;
+        let ((a, a_tail), (b, b_tail)) = (T::registers::<S>(self.a), T::registers_mut::<S>(self.elements));
+        let ((a_fours, a_rest), (b_fours, b_rest)) = (a.as_chunks::<4>(), b.as_chunks_mut::<4>());
+        for (a, b) in a_fours.iter().zip(b_fours) {
+            let [a0, a1, a2, a3] = *a;
+            *b = [f.apply(s, a0, b[0]), f.apply(s, a1, b[1]), f.apply(s, a2, b[2]), f.apply(s, a3, b[3])]; // 1
+        }
+        for (a, b) in a_rest.iter().zip(b_rest) {
+            *b = f.apply(s, *a, *b);
+        }
+        if !b_tail.is_empty() {
+            let y = f.apply(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail));
+            T::store_partial(s, b_tail, y); // 2
+        }
     }
 }

@@ -81,6 +81,41 @@ impl<T: Exp> Kernel for ForwardLines<'_, T> {
     }
 }
 
+/// y of each line whose elements are neighbours, written over it.
+pub fn forward_lines_in_place<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, elements: &mut [T]) {
+    let size = lines.length * lines.lines_a_task();
+    threads::for_each(threads, elements.chunks_mut(size), |elements| {
+        simd::run(isa, LinesInPlace { length: lines.length, elements });
+    });
+}
+
+struct LinesInPlace<'a, T> {
+    length: usize,
+    elements: &'a mut [T],
+}
+
+/// Elements of a line in place that are copied together: whole registers, four at a time, at any instruction set.
+const COPIED: usize = 4 * (4 * MOST_LANES);
+
+impl<T: Exp> Kernel for LinesInPlace<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxLines, Isa::of::<S>());
+        for line in self.elements.chunks_mut(self.length) {
+            let (largest, mut sums) = (largest::<T, S>(s, line), [T::splat(s, T::ZERO); 4]);
+            for y in line.chunks_mut(COPIED) {
+                let mut x = [T::ZERO; COPIED];
+                let x = &mut x[..y.len()];
+                x.copy_from_slice(y);
+                add_exponentials::<T, S>(s, x, largest, y, &mut sums);
+            }
+            divide::<T, S>(s, line, total::<T, S>(s, sums));
+        }
+    }
+}
+
 /// The largest of some elements; −∞ of none, and of NaN.
 #[inline(always)]
 pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
@@ -110,10 +145,17 @@ pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
 /// y = e^(x − m), and its sum.
 #[inline(always)]
 pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
+    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    add_exponentials::<T, S>(s, x, m, y, &mut sums);
+    total::<T, S>(s, sums)
+}
+
+/// y = e^(x − m), each added to one of four sums.
+#[inline(always)]
+fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mut [T::Register<S>; 4]) {
     let m = T::splat(s, m);
     let ((x, x_tail), (y, y_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
     let ((x_fours, x_rest), (y_fours, y_rest)) = (x.as_chunks::<4>(), y.as_chunks_mut::<4>());
-    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
     for (x, y) in x_fours.iter().zip(y_fours) {
         for i in 0..4 {
             y[i] = registers::exp::<T, S>(s, T::minus(s, x[i], m));
@@ -128,6 +170,10 @@ pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
         T::store_partial(s, y_tail, registers::exp::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m)));
         sums[1] = T::plus(s, sums[1], T::load_partial(s, y_tail));
     }
+}
+
+#[inline(always)]
+fn total<T: Lanes, S: Simd>(s: S, sums: [T::Register<S>; 4]) -> T {
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
 
@@ -213,6 +259,12 @@ pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: 
     threads::for_each(threads, tiles.into_iter(), |y| simd::run(isa, ForwardColumns { lines, x, y }));
 }
 
+/// y of each line, of lines side by side, written over it.
+pub fn forward_columns_in_place<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, elements: &mut [T]) {
+    let tiles = tiles(elements, lines.inner, (lines.length, lines.columns_a_task())); // 4
+    threads::for_each(threads, tiles.into_iter(), |elements| simd::run(isa, ColumnsInPlace { elements }));
+}
+
 struct ForwardColumns<'a, T> {
     lines: Lines,
     x: &'a [T],
@@ -232,11 +284,7 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
             let part = |row: usize| &x[(first + row) * lines.inner + column..][columns.clone()];
             let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
             let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
-            for row in 0..lines.length {
-                for (most, x) in most.iter_mut().zip(part(row)) {
-                    *most = if *most < *x { *x } else { *most };
-                }
-            }
+            (0..lines.length).for_each(|row| raise(most, part(row)));
             for (row, y) in rows.iter_mut().enumerate() {
                 let (x, y) = (part(row), &mut y[columns.clone()]);
                 for (y, (x, m)) in y.iter_mut().zip(x.iter().zip(&*most)) {
@@ -249,6 +297,43 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
                 y[columns.clone()].iter_mut().zip(&*sums).for_each(|(y, sum)| *y = *y / *sum);
             }
         }
+    }
+}
+
+struct ColumnsInPlace<'a, T> {
+    elements: Tile<'a, T>,
+}
+
+impl<T: Exp> Kernel for ColumnsInPlace<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
+        let (width, mut rows) = (self.elements.width(), self.elements.rows);
+        for from in (0..width).step_by(STRIP) {
+            let columns = from..width.min(from + STRIP);
+            let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
+            let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
+            rows.iter().for_each(|row| raise(most, &row[columns.clone()]));
+            for row in &mut rows {
+                let y = &mut row[columns.clone()];
+                y.iter_mut().zip(&*most).for_each(|(y, m)| *y = *y - *m);
+                exp_in_place::<T, S>(s, y);
+                sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum += *y);
+            }
+            for row in &mut rows {
+                row[columns.clone()].iter_mut().zip(&*sums).for_each(|(y, sum)| *y = *y / *sum);
+            }
+        }
+    }
+}
+
+/// Raises maxima to these elements.
+#[inline(always)]
+fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
+    for (most, x) in most.iter_mut().zip(x) {
+        *most = if *most < *x { *x } else { *most };
     }
 }
 

@@ -1,6 +1,6 @@
 //! BatchNorm2d: two passes over each channel, then one that writes.
 
-use super::{overwrite, require_output_shape};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, zeros};
 use crate::kernels::norm::{self, Affine, Backward, Input, Moments, Planes, Way};
 use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float};
@@ -63,6 +63,13 @@ pub struct BatchNorm2dPass<T> {
     weight: Option<Tensor<T>>,
     moments: Vec<Moments>,
     batch_statistics: bool,
+}
+
+impl<T> BatchNorm2dPass<T> {
+    /// Those that have gradients. An input without elements may be of any channels.
+    fn channels(&self) -> usize {
+        self.weight.as_ref().map_or(planes(self.input.shape()).channels, Tensor::len)
+    }
 }
 
 impl<T: Float> BatchNorm2d<T> {
@@ -244,6 +251,36 @@ impl<T: Float> BatchNorm2d<T> {
         Ok(())
     }
 
+    /// [`BatchNorm2d::forward`] by the running statistics, written over the input.
+    ///
+    /// # Errors
+    /// Where the batch's own statistics are used, in training or as no running ones are kept; where the input is not
+    /// [N, num_features, H, W]; or where the forced algorithm refuses.
+    ///
+    /// ```
+    /// use optimized::{BatchNorm2d, BatchNorm2dOptions, Tensor};
+    /// let mut norm = BatchNorm2d::new(BatchNorm2dOptions::new(1).eps(3.0))?;
+    /// let mut x = Tensor::full(&[1, 1, 1, 2], 5.0_f32)?;
+    /// assert!(norm.forward_in_place(&mut x).is_err());
+    /// norm.eval();
+    /// norm.forward_in_place(&mut x)?;
+    /// assert_eq!(x.as_slice(), [2.5, 2.5]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_in_place(&self, input: &mut Tensor<T>) -> Result<()> {
+        self.output_shape(input.shape())?;
+        let Some(moments) = self.running_moments() else {
+            let expected = "evaluation by running statistics, where the input may be overwritten";
+            return Err(Error::new(LAYER, "input", "is to be normalised by its own statistics", expected));
+        };
+        let planes = planes(input.shape());
+        self.way(planes, false)?;
+        let affine = self.affine(&self.state.weight);
+        let elements = input.as_mut_slice();
+        self.execution.run(|kernel| norm::normalise_in_place(kernel, planes, affine, &moments, elements));
+        Ok(())
+    }
+
     fn normalise(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Vec<Moments>)> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
@@ -252,20 +289,24 @@ impl<T: Float> BatchNorm2d<T> {
     }
 
     fn normalise_into(&self, input: &Tensor<T>, output: &mut Output<'_, T>) -> Result<Vec<Moments>> {
-        let (kernel, affine) = (self.execution.kernel(), self.affine(&self.state.weight));
+        let affine = self.affine(&self.state.weight);
         let input = Input { planes: planes(input.shape()), x: input.as_slice() };
         let way = self.way(input.planes, self.uses_batch_statistics())?;
-        match (&self.state.running_mean, &self.state.running_var) {
-            (Some(means), Some(variances)) if !self.training => {
-                let running = means.as_slice().iter().zip(variances.as_slice());
-                let moments =
-                    running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
-                let moments: Vec<_> = moments.collect();
-                norm::normalise_by(kernel, input, affine, &moments, output);
+        match self.running_moments() {
+            Some(moments) => {
+                self.execution.run(|kernel| norm::normalise_by(kernel, input, affine, &moments, output));
                 Ok(moments)
             }
-            _ => Ok(norm::normalise_by_own(way, kernel, input, affine, output)),
+            None => Ok(self.execution.run(|kernel| norm::normalise_by_own(way, kernel, input, affine, output))),
         }
+    }
+
+    /// The running statistics, where they are used.
+    fn running_moments(&self) -> Option<Vec<Moments>> {
+        let (means, variances) = (self.state.running_mean.as_ref()?, self.state.running_var.as_ref()?);
+        let running = means.as_slice().iter().zip(variances.as_slice());
+        let moments = running.map(|(mean, variance)| Moments { mean: mean.widen(), variance: variance.widen() });
+        (!self.training).then(|| moments.collect())
     }
 
     fn affine<'a>(&'a self, weight: &'a Option<Tensor<T>>) -> Affine<'a, T> {
@@ -317,11 +358,56 @@ impl<T: Float> BatchNorm2d<T> {
     /// The gradients, with the weight as it was in the pass.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, or the gradient of the input cannot be stored.
+    /// Where `grad_output` does not have the output's shape, a gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &BatchNorm2dPass<T>, grad_output: &Tensor<T>) -> Result<BatchNorm2dGradients<T>> {
+        let (backward, way) = self.backward_way(pass, grad_output)?;
+        let (shape, channels) = (pass.input.shape(), [pass.channels()]);
+        let mut input = fresh(LAYER, "grad_input", shape)?;
+        let due = |argument, due: bool| due.then(|| zeros(LAYER, argument, &channels)).transpose();
+        let mut weight = due("grad_weight", self.options.has_weight())?;
+        let mut bias = due("grad_bias", self.options.has_bias())?;
+        self.run_backward(backward, way, Output::Fresh(&mut input), [&mut bias, &mut weight]);
+        Ok(BatchNorm2dGradients { input: input.tensor(shape)?, weight, bias })
+    }
+
+    /// [`BatchNorm2d::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`BatchNorm2d::backward`], and where a gradient has another shape, is missing or superfluous; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{BatchNorm2d, BatchNorm2dOptions, Tensor};
+    /// let mut norm = BatchNorm2d::new(BatchNorm2dOptions::new(1).eps(3.0))?;
+    /// let pass = norm.forward_pass(&Tensor::from_vec(&[1, 1, 1, 2], vec![-1.0, 1.0])?)?;
+    /// let mut gradients = norm.backward(&pass, &Tensor::full(&[1, 1, 1, 2], 1.0)?)?;
+    /// norm.backward_into(&pass, &Tensor::from_vec(&[1, 1, 1, 2], vec![0.0, 4.0])?, &mut gradients)?;
+    /// assert_eq!((gradients.weight, gradients.bias), (Some(Tensor::full(&[1], 2.0)?), Some(Tensor::full(&[1], 4.0)?)));
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &BatchNorm2dPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut BatchNorm2dGradients<T>,
+    ) -> Result<()> {
+        let (backward, way) = self.backward_way(pass, grad_output)?;
+        let BatchNorm2dGradients { input, weight, bias } = gradients;
+        let channels = [pass.channels()];
+        let due = |due: bool| due.then_some(&channels[..]);
+        require_room(LAYER, "grad_input", input, pass.input.shape())?;
+        require_room_if_due(LAYER, "grad_weight", weight.as_ref(), due(self.options.has_weight()))?;
+        require_room_if_due(LAYER, "grad_bias", bias.as_ref(), due(self.options.has_bias()))?;
+        self.run_backward(backward, way, Output::Given(input.as_mut_slice()), [bias, weight]);
+        Ok(())
+    }
+
+    fn backward_way<'a>(
+        &'a self,
+        pass: &'a BatchNorm2dPass<T>,
+        grad_output: &'a Tensor<T>,
+    ) -> Result<(Backward<'a, T>, Way)> {
         let shape = pass.input.shape();
         require_output_shape(LAYER, grad_output, shape)?;
-        let mut input = fresh(LAYER, "grad_input", shape)?;
         let backward = Backward {
             input: Input { planes: planes(shape), x: pass.input.as_slice() },
             g: grad_output.as_slice(),
@@ -330,19 +416,25 @@ impl<T: Float> BatchNorm2d<T> {
             own: pass.batch_statistics,
         };
         let way = self.way(backward.input.planes, pass.batch_statistics)?;
-        let mut sums = backward.run(way, self.execution.kernel(), &mut Output::Fresh(&mut input));
-        if let Some(weight) = pass.weight.as_ref().filter(|_| pass.input.is_empty()) {
-            sums.resize(weight.len(), [0.0; 2]);
+        Ok((backward, way))
+    }
+
+    /// Writes the gradient of the input, and the sums Σg and Σg·x̂, where they are gradients: those of bias and weight.
+    fn run_backward(
+        &self,
+        backward: Backward<'_, T>,
+        way: Way,
+        mut input: Output<'_, T>,
+        of_sums: [&mut Option<Tensor<T>>; 2],
+    ) {
+        let sums = self.execution.run(|kernel| backward.run(way, kernel, &mut input));
+        for (which, gradient) in of_sums.into_iter().enumerate() {
+            let elements = gradient.as_mut().map_or(&mut [][..], Tensor::as_mut_slice);
+            for (channel, element) in elements.iter_mut().enumerate() {
+                // An input without elements has no sums.
+                *element = sums.get(channel).map_or(T::ZERO, |sums| T::narrow(sums[which]));
+            }
         }
-        let narrowed = |due: bool, which: usize| match due {
-            true => Tensor::from_vec(&[sums.len()], sums.iter().map(|sums| T::narrow(sums[which])).collect()).map(Some),
-            false => Ok(None),
-        };
-        Ok(BatchNorm2dGradients {
-            input: input.tensor(shape)?,
-            weight: narrowed(self.options.has_weight(), 1)?,
-            bias: narrowed(self.options.has_bias(), 0)?,
-        })
     }
 }
 

@@ -190,9 +190,33 @@ impl<T: Float> BCELoss<T> {
     /// The gradients of input and target.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape.
+    /// Where `grad_output` does not have the output's shape, or a gradient cannot be stored.
     pub fn backward(&self, pass: &BCELossPass<T>, grad_output: &Tensor<T>) -> Result<BCELossGradients<T>> {
         let [input, target] = self.calls().backward(&pass.input, &pass.target, grad_output)?;
         Ok(BCELossGradients { input, target })
+    }
+
+    /// [`BCELoss::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`BCELoss::backward`], and where a gradient does not have the input's shape; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{BCELoss, BCELossOptions, Tensor};
+    /// let mut loss = BCELoss::new(BCELossOptions::new())?;
+    /// let pass = loss.forward_pass(&Tensor::full(&[2], 0.25_f32)?, &Tensor::full(&[2], 1.0)?)?;
+    /// let mut gradients = loss.backward(&pass, &Tensor::scalar(1.0))?;
+    /// loss.backward_into(&pass, &Tensor::scalar(3.0), &mut gradients)?;
+    /// assert_eq!(gradients, loss.backward(&pass, &Tensor::scalar(3.0))?);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &BCELossPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut BCELossGradients<T>,
+    ) -> Result<()> {
+        let BCELossGradients { input, target } = gradients;
+        self.calls().backward_into(&pass.input, &pass.target, grad_output, [input, target])
     }
 }

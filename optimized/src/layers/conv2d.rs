@@ -1,6 +1,6 @@
 //! Conv2d: products of matrices or, for few terms, straight from the input.
 
-use super::{overwrite, require_output_shape, worth_their_waking, zeros};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
 use crate::kernels::conv2d::{Convolution, MOST_CHANNELS, MOST_TERMS, Problem, Way, winograd_takes};
 use crate::{Choice, Execution, Float};
 use rand::Rng;
@@ -232,7 +232,7 @@ impl<T: Float> Conv2d<T> {
     fn run(&self, convolution: &Convolution, input: &Tensor<T>, output: &mut [T]) {
         if !output.is_empty() {
             let bias = self.bias.as_ref().map(Tensor::as_slice);
-            convolution.forward((input.as_slice(), self.weight.as_slice(), bias), output);
+            self.execution.run(|_| convolution.forward((input.as_slice(), self.weight.as_slice(), bias), output));
         }
     }
 
@@ -250,6 +250,52 @@ impl<T: Float> Conv2d<T> {
     /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a
     /// gradient cannot be stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &Conv2dPass<T>, grad_output: &Tensor<T>) -> Result<Conv2dGradients<T>> {
+        let convolutions = self.backward_convolutions(pass, grad_output)?;
+        let mut gradients = Conv2dGradients {
+            input: zeros(LAYER, "grad_input", pass.input.shape())?,
+            weight: zeros(LAYER, "grad_weight", pass.weight.shape())?,
+            bias: self.options.bias.then(|| zeros(LAYER, "grad_bias", &[self.options.out_channels])).transpose()?,
+        };
+        self.run_backward(convolutions, pass, grad_output, &mut gradients);
+        Ok(gradients)
+    }
+
+    /// [`Conv2d::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`Conv2d::backward`], and where a gradient has another shape, is missing or superfluous; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{Conv2d, Conv2dOptions, Tensor};
+    /// let options = Conv2dOptions::new(1, 1, 1).bias(false);
+    /// let mut conv = Conv2d::with_parameters(options, Tensor::full(&[1, 1, 1, 1], 3.0)?, None)?;
+    /// let pass = conv.forward_pass(&Tensor::from_vec(&[1, 1, 2], vec![1.0, 2.0])?)?;
+    /// let mut gradients = conv.backward(&pass, &Tensor::full(&[1, 1, 2], 1.0)?)?;
+    /// conv.backward_into(&pass, &Tensor::full(&[1, 1, 2], 10.0)?, &mut gradients)?;
+    /// assert_eq!((gradients.input.as_slice(), gradients.weight.as_slice()), (&[30.0, 30.0][..], &[30.0][..]));
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &Conv2dPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut Conv2dGradients<T>,
+    ) -> Result<()> {
+        let convolutions = self.backward_convolutions(pass, grad_output)?;
+        let Conv2dGradients { input, weight, bias } = gradients;
+        require_room(LAYER, "grad_input", input, pass.input.shape())?;
+        require_room(LAYER, "grad_weight", weight, pass.weight.shape())?;
+        let due = [self.options.out_channels];
+        require_room_if_due(LAYER, "grad_bias", bias.as_ref(), self.options.bias.then_some(&due))?;
+        [Some(input), Some(weight), bias.as_mut()].into_iter().flatten().for_each(|gradient| {
+            zeroed(gradient);
+        });
+        self.run_backward(convolutions, pass, grad_output, gradients);
+        Ok(())
+    }
+
+    /// How the gradients of input and weight are computed.
+    fn backward_convolutions(&self, pass: &Conv2dPass<T>, grad_output: &Tensor<T>) -> Result<[Convolution; 2]> {
         let output_shape = self.output_shape(pass.input.shape()).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &output_shape)?;
         if pass.weight.shape() != self.options.weight_shape() {
@@ -257,19 +303,28 @@ impl<T: Float> Conv2d<T> {
         }
         let of_input = self.convolution(pass.input.shape(), Direction::Input)?;
         let of_weight = self.convolution(pass.input.shape(), Direction::Weight)?;
+        Ok([of_input, of_weight])
+    }
+
+    /// Writes the gradients, over zeros.
+    fn run_backward(
+        &self,
+        [of_input, of_weight]: [Convolution; 2],
+        pass: &Conv2dPass<T>,
+        grad_output: &Tensor<T>,
+        Conv2dGradients { input, weight, bias }: &mut Conv2dGradients<T>,
+    ) {
         let (g, x, w) = (grad_output.as_slice(), pass.input.as_slice(), pass.weight.as_slice());
-        let mut input = zeros(LAYER, "grad_input", pass.input.shape())?;
-        let mut weight = zeros(LAYER, "grad_weight", pass.weight.shape())?;
-        let bias = self.options.bias.then(|| zeros(LAYER, "grad_bias", &[self.options.out_channels]));
-        let mut bias = bias.transpose()?;
-        if !g.is_empty() {
+        if g.is_empty() {
+            return;
+        }
+        self.execution.run(|_| {
             of_input.backward_input((g, w), input.as_mut_slice());
             of_weight.backward_weight((g, x), weight.as_mut_slice());
-            if let Some(bias) = &mut bias {
+            if let Some(bias) = bias {
                 of_weight.backward_bias(g, bias.as_mut_slice());
             }
-        }
-        Ok(Conv2dGradients { input, weight, bias })
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! CrossEntropyLoss: softmax, logarithm and loss of a line at once.
 
-use super::{overwrite, require_output_shape, zeros};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, zeroed, zeros};
 use crate::kernels::cross_entropy::{self, Backward, Kappa, Line, Problem, Target};
 use crate::kernels::softmax::Lines;
 use crate::memory::{Output, fresh};
@@ -74,6 +74,13 @@ pub struct CrossEntropyLossPass<T> {
     input: Tensor<T>,
     target: CrossEntropyTarget<T>,
     known: Vec<Line<T>>,
+}
+
+impl<T> CrossEntropyLossPass<T> {
+    /// Whether the target holds probabilities, which have gradients.
+    fn has_probabilities(&self) -> bool {
+        matches!(self.target, CrossEntropyTarget::Probabilities(_))
+    }
 }
 
 /// A call: its lines of logits, and the items that they are of.
@@ -243,7 +250,7 @@ impl<T: Float> CrossEntropyLoss<T> {
         if input.is_empty() {
             return Ok((self.losses_of_nothing(&call, target)?, Vec::new()));
         }
-        let known = cross_entropy::forward(self.execution.kernel(), self.problem(&call, input, target));
+        let known = self.execution.run(|kernel| cross_entropy::forward(kernel, self.problem(&call, input, target)));
         let divisor = self.divisor(&call, target);
         let joined = |of: fn(&Line<T>) -> T| {
             let sum = || known.iter().map(|line| of(line).widen()).fold(0.0, |sum, term| sum + term);
@@ -316,6 +323,75 @@ impl<T: Float> CrossEntropyLoss<T> {
         pass: &CrossEntropyLossPass<T>,
         grad_output: &Tensor<T>,
     ) -> Result<CrossEntropyLossGradients<T>> {
+        let shape = pass.input.shape();
+        let (backward, algorithm) = self.backward_problem(pass, grad_output)?;
+        let probabilities = pass.has_probabilities();
+        if algorithm == "lines" {
+            let mut dx = fresh(LAYER, "grad_input", shape)?;
+            let mut dt = probabilities.then(|| fresh(LAYER, "grad_target", shape)).transpose()?;
+            self.run_lines(&backward, (Output::Fresh(&mut dx), dt.as_mut().map(Output::Fresh)));
+            let target = dt.map(|dt| dt.tensor(shape)).transpose()?;
+            return Ok(CrossEntropyLossGradients { input: dx.tensor(shape)?, target });
+        }
+        let mut dx = zeros(LAYER, "grad_input", shape)?;
+        let mut dt = probabilities.then(|| zeros(LAYER, "grad_target", shape)).transpose()?;
+        self.run_columns(&backward, (dx.as_mut_slice(), dt.as_mut().map(Tensor::as_mut_slice)));
+        Ok(CrossEntropyLossGradients { input: dx, target: dt })
+    }
+
+    /// [`CrossEntropyLoss::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`CrossEntropyLoss::backward`], and where a gradient has another shape, is missing or superfluous; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{CrossEntropyLoss, CrossEntropyLossOptions, Tensor};
+    /// let mut loss = CrossEntropyLoss::new(CrossEntropyLossOptions::new())?;
+    /// let pass = loss.forward_pass(&Tensor::full(&[1, 2], 3.0)?, &Tensor::from_vec(&[1], vec![1_i64])?)?;
+    /// let mut gradients = loss.backward(&pass, &Tensor::scalar(1.0))?;
+    /// loss.backward_into(&pass, &Tensor::scalar(4.0), &mut gradients)?;
+    /// assert_eq!(gradients.input.as_slice(), [2.0, -2.0]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &CrossEntropyLossPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut CrossEntropyLossGradients<T>,
+    ) -> Result<()> {
+        let shape = pass.input.shape();
+        let (backward, algorithm) = self.backward_problem(pass, grad_output)?;
+        let CrossEntropyLossGradients { input: dx, target: dt } = gradients;
+        require_room(LAYER, "grad_input", dx, shape)?;
+        require_room_if_due(LAYER, "grad_target", dt.as_ref(), pass.has_probabilities().then_some(shape))?;
+        if algorithm == "lines" {
+            let given = |gradient| Output::Given(Tensor::as_mut_slice(gradient));
+            self.run_lines(&backward, (given(dx), dt.as_mut().map(given)));
+        } else {
+            self.run_columns(&backward, (zeroed(dx), dt.as_mut().map(zeroed)));
+        }
+        Ok(())
+    }
+
+    /// The gradients, where classes are neighbours.
+    fn run_lines(&self, backward: &Backward<'_, T>, gradients: (Output<'_, T>, Option<Output<'_, T>>)) {
+        if !backward.problem.x.is_empty() {
+            self.execution.run(|kernel| backward.lines(kernel, gradients));
+        }
+    }
+
+    /// The gradients, where classes lie apart, over zeros.
+    fn run_columns(&self, backward: &Backward<'_, T>, gradients: (&mut [T], Option<&mut [T]>)) {
+        if !backward.problem.x.is_empty() {
+            self.execution.run(|kernel| backward.columns(kernel, gradients));
+        }
+    }
+
+    fn backward_problem<'a>(
+        &'a self,
+        pass: &'a CrossEntropyLossPass<T>,
+        grad_output: &'a Tensor<T>,
+    ) -> Result<(Backward<'a, T>, &'static str)> {
         let CrossEntropyLossPass { input, target, known, .. } = pass;
         let shape = input.shape();
         let of_pass = |error: Error| error.of(LAYER, "pass");
@@ -325,29 +401,13 @@ impl<T: Float> CrossEntropyLoss<T> {
             let expected = format!("{:?} (backward)", call.shape);
             return Err(Error::shape(LAYER, "target", target.shape(), expected));
         }
-        let probabilities = matches!(target, CrossEntropyTarget::Probabilities(_));
-        if input.is_empty() {
-            let target = probabilities.then(|| zeros(LAYER, "grad_target", shape)).transpose()?;
-            return Ok(CrossEntropyLossGradients { input: zeros(LAYER, "grad_input", shape)?, target });
-        }
         let kappa = match (self.options.effective_reduction(), grad_output.as_slice()) {
+            _ if input.is_empty() => Kappa::All(T::ZERO),
             (Reduction::None, each) => Kappa::Each(each),
             (Reduction::Sum, all) => Kappa::All(all[0]),
             (Reduction::Mean, all) => Kappa::All(all[0] / T::narrow(self.divisor(&call, target))),
         };
-        let backward = Backward { problem: self.problem(&call, input, target), known, kappa };
-        if call.algorithm == "lines" {
-            let mut dx = fresh(LAYER, "grad_input", shape)?;
-            let mut dt = probabilities.then(|| fresh(LAYER, "grad_target", shape)).transpose()?;
-            backward.lines(self.execution.kernel(), (Output::Fresh(&mut dx), dt.as_mut().map(Output::Fresh)));
-            let target = dt.map(|dt| dt.tensor(shape)).transpose()?;
-            return Ok(CrossEntropyLossGradients { input: dx.tensor(shape)?, target });
-        }
-        let mut dx = zeros(LAYER, "grad_input", shape)?;
-        let mut dt = probabilities.then(|| zeros(LAYER, "grad_target", shape)).transpose()?;
-        let outputs = (dx.as_mut_slice(), dt.as_mut().map(Tensor::as_mut_slice));
-        backward.columns(self.execution.kernel(), outputs);
-        Ok(CrossEntropyLossGradients { input: dx, target: dt })
+        Ok((Backward { problem: self.problem(&call, input, target), known, kappa }, call.algorithm))
     }
 }
 

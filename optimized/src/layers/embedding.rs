@@ -1,6 +1,6 @@
 //! Embedding: a gather, and a scatter by row.
 
-use super::{overwrite, require_output_shape, zeros};
+use super::{overwrite, require_output_shape, require_room, zeroed, zeros};
 use crate::kernels::embedding::{self, Places};
 use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float, execution};
@@ -226,7 +226,8 @@ impl<T: Float> Embedding<T> {
     fn gather(&self, rows: &[usize], output: Output<'_, T>) {
         let size = self.options.embedding_dim;
         if size > 0 {
-            embedding::gather(self.execution.kernel(), (self.weight.as_slice(), size), rows, output);
+            let weight = (self.weight.as_slice(), size);
+            self.execution.run(|kernel| embedding::gather(kernel, weight, rows, output));
         }
     }
 
@@ -257,6 +258,70 @@ impl<T: Float> Embedding<T> {
     /// Where `grad_output` does not have the output's shape, the options do not admit a sparse gradient, or the gradient cannot
     /// be stored.
     pub fn backward(&self, pass: &EmbeddingPass<T>, grad_output: &Tensor<T>) -> Result<EmbeddingGradients<T>> {
+        let Some(sums) = self.backward_sums(pass, grad_output)? else {
+            return Ok(EmbeddingGradients { weight: None });
+        };
+        let mut gradient = zeros(LAYER, "grad_weight", &sums.shape)?;
+        self.scatter(&sums, grad_output, gradient.as_mut_slice());
+        let weight = match self.options.sparse {
+            true => EmbeddingGradient::Sparse { rows: sums.rows().collect(), values: gradient },
+            false => EmbeddingGradient::Dense(gradient),
+        };
+        Ok(EmbeddingGradients { weight: Some(weight) })
+    }
+
+    /// [`Embedding::backward`], written into `gradients`, such as an earlier call has given; its elements are overwritten.
+    ///
+    /// A sparse gradient gets the rows of this pass; its values are overwritten where it has as many rows, and replaced where it has
+    /// not. Where the weight is frozen there is no gradient, and none to be written.
+    ///
+    /// # Errors
+    /// As [`Embedding::backward`], and where the gradient is missing, superfluous, or of another shape, or is dense and not sparse,
+    /// or sparse and not dense; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{Embedding, EmbeddingGradient, EmbeddingOptions, Tensor};
+    /// let mut embedding = Embedding::with_parameters(EmbeddingOptions::new(2, 1).sparse(true), Tensor::full(&[2, 1], 3.0)?)?;
+    /// let pass = embedding.forward_pass(&Tensor::from_vec(&[2], vec![0_i64, 1])?)?;
+    /// let mut gradients = embedding.backward(&pass, &Tensor::full(&[2, 1], 1.0)?)?;
+    /// let pass = embedding.forward_pass(&Tensor::from_vec(&[2], vec![1_i64, 1])?)?;
+    /// embedding.backward_into(&pass, &Tensor::full(&[2, 1], 1.0)?, &mut gradients)?;
+    /// let due = EmbeddingGradient::Sparse { rows: vec![1], values: Tensor::full(&[1, 1], 2.0)? };
+    /// assert_eq!(gradients.weight, Some(due));
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &EmbeddingPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut EmbeddingGradients<T>,
+    ) -> Result<()> {
+        let refusal = |got: &str, expected: &str| Err(Error::new(LAYER, "grad_weight", got, expected));
+        match (self.backward_sums(pass, grad_output)?, &mut gradients.weight) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => refusal("is given", "none, as the weight is frozen"),
+            (Some(sums), Some(EmbeddingGradient::Dense(gradient))) if !self.options.sparse => {
+                require_room(LAYER, "grad_weight", gradient, &sums.shape)?;
+                self.scatter(&sums, grad_output, zeroed(gradient));
+                Ok(())
+            }
+            (Some(sums), Some(EmbeddingGradient::Sparse { rows, values })) if self.options.sparse => {
+                if values.shape() != sums.shape {
+                    *values = zeros(LAYER, "grad_weight", &sums.shape)?;
+                }
+                self.scatter(&sums, grad_output, zeroed(values));
+                rows.clear();
+                rows.extend(sums.rows());
+                Ok(())
+            }
+            (Some(_), None) => refusal("is missing", "a gradient, as the weight is not frozen"),
+            (Some(_), Some(EmbeddingGradient::Dense(_))) => refusal("is dense", "a sparse gradient"),
+            (Some(_), Some(EmbeddingGradient::Sparse { .. })) => refusal("is sparse", "a dense gradient"),
+        }
+    }
+
+    /// What a backward sums; nothing where the weight is frozen.
+    fn backward_sums(&self, pass: &EmbeddingPass<T>, grad_output: &Tensor<T>) -> Result<Option<Sums>> {
         require_output_shape(LAYER, grad_output, &self.output_shape(&pass.input_shape)?)?;
         self.options.check_backward(pass.input_shape.len())?;
         if let Some(row) = pass.rows.iter().find(|&&row| row >= self.options.num_embeddings) {
@@ -264,7 +329,7 @@ impl<T: Float> Embedding<T> {
             return Err(Error::new(LAYER, "pass", format_args!("looked up row {row}"), expected));
         }
         if self.options.freeze {
-            return Ok(EmbeddingGradients { weight: None });
+            return Ok(None);
         }
         let (padding, size) = (self.options.padding_row()?, self.options.embedding_dim);
         let places = Places::new(&pass.rows);
@@ -272,22 +337,35 @@ impl<T: Float> Embedding<T> {
         let occurring: Vec<(usize, usize)> = occurring.map(|(i, (row, _))| (i, *row)).collect();
         let shape =
             if self.options.sparse { vec![occurring.len(), size] } else { self.options.weight_shape().to_vec() };
-        let mut gradient = zeros(LAYER, "grad_weight", &shape)?;
-        let mut slots = gradient.as_mut_slice().chunks_mut(size.max(1)).enumerate();
+        Ok(Some(Sums { places, occurring, shape }))
+    }
+
+    /// Adds each place's gradient to that of its row, which is zeros.
+    fn scatter(&self, Sums { places, occurring, .. }: &Sums, grad_output: &Tensor<T>, gradient: &mut [T]) {
+        let mut slots = gradient.chunks_mut(self.options.embedding_dim.max(1)).enumerate();
         let sums: Vec<_> = if self.options.sparse {
             occurring.iter().zip(slots).map(|((i, _), (_, slot))| (*i, slot)).collect()
         } else {
             // Rows ascend, so that each is found beyond the one before.
             occurring.iter().filter_map(|(i, row)| Some((*i, slots.find(|(at, _)| at == row)?.1))).collect()
         };
-        let kernel = self.execution.kernel();
-        embedding::scatter(kernel, &places, grad_output.as_slice(), self.options.scale_grad_by_freq, sums);
-        let gradient = if self.options.sparse {
-            EmbeddingGradient::Sparse { values: gradient, rows: occurring.into_iter().map(|(_, row)| row).collect() }
-        } else {
-            EmbeddingGradient::Dense(gradient)
-        };
-        Ok(EmbeddingGradients { weight: Some(gradient) })
+        let by_frequency = self.options.scale_grad_by_freq;
+        self.execution.run(|kernel| embedding::scatter(kernel, places, grad_output.as_slice(), by_frequency, sums));
+    }
+}
+
+/// The rows that have a gradient, and the places that look each of them up.
+struct Sums {
+    places: Places,
+    /// The number of each row among those that occur, and the row.
+    occurring: Vec<(usize, usize)>,
+    /// The gradient's.
+    shape: Vec<usize>,
+}
+
+impl Sums {
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        self.occurring.iter().map(|(_, row)| *row)
     }
 }
 

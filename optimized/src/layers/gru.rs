@@ -82,8 +82,9 @@ impl Recurrent for GRUOptions {
         stack: &Stack<'_, T>,
         call: &Call<'_, T>,
         run: &Run<T>,
-        gradients: (&Tensor<T>, Option<&Tensor<T>>),
-    ) -> Result<RecurrentGradients<T>> {
-        stack.backward(Gated, call, run, gradients)
+        of_outputs: (&Tensor<T>, Option<&Tensor<T>>),
+        gradients: &mut RecurrentGradients<T>,
+    ) -> Result<()> {
+        stack.backward(Gated, call, run, of_outputs, gradients)
     }
 }

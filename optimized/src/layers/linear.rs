@@ -1,11 +1,11 @@
 //! Linear: products of matrices, packed or, for few rows, by dot products.
 
-use super::{overwrite, require_output_shape, worth_their_waking, zeros};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
 use crate::counters::Counter;
 use crate::kernels::packed::{self, Matrix};
 use crate::kernels::products::{Direction, by_dots};
 use crate::kernels::{columns, dot, gemm};
-use crate::{Choice, Execution, Float, Isa, Threads, memory};
+use crate::{Choice, Execution, Float, Isa, memory};
 use rand::Rng;
 use vocabulary::{Error, Gradients, Layer, LinearGradients, LinearOptions, Result, Saved, StateDict, Tensor, init};
 
@@ -62,7 +62,6 @@ struct Problem {
     inputs: usize,
     outputs: usize,
     algorithm: &'static str,
-    kernel: (Isa, Threads),
 }
 
 impl<T: Float> Linear<T> {
@@ -180,9 +179,7 @@ impl<T: Float> Linear<T> {
         let algorithm =
             self.execution.choose(LAYER, order(rows, &self.options, direction), |name| self.refusal(name))?;
         let LinearOptions { in_features: inputs, out_features: outputs, .. } = self.options;
-        let (isa, threads) = self.execution.kernel();
-        let threads = worth_their_waking(threads, work(rows, &self.options));
-        Ok(Problem { rows, inputs, outputs, algorithm, kernel: (isa, threads) })
+        Ok(Problem { rows, inputs, outputs, algorithm })
     }
 
     /// The output's shape: the input's with its last size replaced by `out_features`.
@@ -231,11 +228,14 @@ impl<T: Float> Linear<T> {
         let bias = self.bias.as_ref().map(Tensor::as_slice);
         let operands = (input.as_slice(), self.weight.as_slice(), bias);
         let (depth, output) = (problem.inputs, (output, problem.outputs));
-        match problem.algorithm {
-            "packed" => packed::forward(Counter::LinearPacked, problem.kernel, operands, depth, output),
-            "dot" => dot::forward(Counter::LinearDot, problem.kernel, operands, depth, output),
-            _ => gemm::forward(problem.kernel.1, operands, depth, output),
-        }
+        self.execution.run(|(isa, threads)| {
+            let threads = worth_their_waking(threads, work(problem.rows, &self.options));
+            match problem.algorithm {
+                "packed" => packed::forward(Counter::LinearPacked, (isa, threads), operands, depth, output),
+                "dot" => dot::forward(Counter::LinearDot, (isa, threads), operands, depth, output),
+                _ => gemm::forward(threads, operands, depth, output),
+            }
+        });
     }
 
     /// The output, and what backward needs.
@@ -249,45 +249,97 @@ impl<T: Float> Linear<T> {
     /// The gradients, with the weight as it was in the pass.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, or the pass is that of a layer of other sizes.
+    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, a gradient cannot be
+    /// stored, or the forced algorithm refuses.
     pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
+        let problem = self.backward_problem(pass, grad_output)?;
+        let mut gradients = LinearGradients {
+            input: zeros(LAYER, "grad_input", pass.input.shape())?,
+            weight: zeros(LAYER, "grad_weight", pass.weight.shape())?,
+            bias: self.options.bias.then(|| zeros(LAYER, "grad_bias", &[problem.outputs])).transpose()?,
+        };
+        self.run_backward(&problem, pass, grad_output, &mut gradients);
+        Ok(gradients)
+    }
+
+    /// [`Linear::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`Linear::backward`], and where a gradient has another shape, is missing or superfluous; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{Linear, LinearOptions, Tensor};
+    /// let mut linear = Linear::with_parameters(LinearOptions::new(2, 1).bias(false), Tensor::full(&[1, 2], 3.0)?, None)?;
+    /// let pass = linear.forward_pass(&Tensor::from_vec(&[2], vec![1.0, 2.0])?)?;
+    /// let mut gradients = linear.backward(&pass, &Tensor::full(&[1], 1.0)?)?;
+    /// linear.backward_into(&pass, &Tensor::full(&[1], 10.0)?, &mut gradients)?; // needs no other memory
+    /// assert_eq!((gradients.input.as_slice(), gradients.weight.as_slice()), (&[30.0, 30.0][..], &[10.0, 20.0][..]));
+    /// gradients.bias = Some(Tensor::full(&[1], 0.0)?);
+    /// let error = linear.backward_into(&pass, &Tensor::full(&[1], 1.0)?, &mut gradients).unwrap_err();
+    /// assert_eq!((error.layer(), error.argument()), ("Linear", "grad_bias"));
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into(
+        &self,
+        pass: &LinearPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut LinearGradients<T>,
+    ) -> Result<()> {
+        let problem = self.backward_problem(pass, grad_output)?;
+        let LinearGradients { input, weight, bias } = gradients;
+        require_room(LAYER, "grad_input", input, pass.input.shape())?;
+        require_room(LAYER, "grad_weight", weight, pass.weight.shape())?;
+        let due = [problem.outputs];
+        require_room_if_due(LAYER, "grad_bias", bias.as_ref(), self.options.bias.then_some(&due))?;
+        [Some(input), Some(weight), bias.as_mut()].into_iter().flatten().for_each(|gradient| {
+            zeroed(gradient);
+        });
+        self.run_backward(&problem, pass, grad_output, gradients);
+        Ok(())
+    }
+
+    fn backward_problem(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<Problem> {
         let output_shape = self.output_shape(pass.input.shape()).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &output_shape)?;
         if pass.weight.shape() != self.options.weight_shape() {
             return Err(Error::shape(LAYER, "pass", pass.weight.shape(), "a pass of a layer of these sizes"));
         }
-        let problem = self.problem(pass.input.shape(), Direction::Backward)?;
-        let Problem { rows, inputs, outputs, algorithm, kernel } = problem;
+        self.problem(pass.input.shape(), Direction::Backward)
+    }
+
+    /// Writes the gradients, over zeros.
+    fn run_backward(
+        &self,
+        problem: &Problem,
+        pass: &LinearPass<T>,
+        grad_output: &Tensor<T>,
+        LinearGradients { input, weight, bias }: &mut LinearGradients<T>,
+    ) {
+        let Problem { rows, inputs, outputs, algorithm } = *problem;
         let (g, x, w) = (grad_output.as_slice(), pass.input.as_slice(), pass.weight.as_slice());
-        let mut input = zeros(LAYER, "grad_input", pass.input.shape())?;
-        let mut weight = zeros(LAYER, "grad_weight", pass.weight.shape())?;
         let (dx, dw) = ((input.as_mut_slice(), inputs), (weight.as_mut_slice(), inputs));
-        match algorithm {
-            "packed" => {
-                packed::product(Counter::LinearPacked, kernel, Matrix::Rows(g, outputs), w, outputs, dx);
-                packed::product(Counter::LinearPacked, kernel, Matrix::Columns(g, outputs), x, rows, dw);
+        self.execution.run(|(isa, threads)| {
+            let kernel = (isa, worth_their_waking(threads, work(rows, &self.options)));
+            match algorithm {
+                "packed" => {
+                    packed::product(Counter::LinearPacked, kernel, Matrix::Rows(g, outputs), w, outputs, dx);
+                    packed::product(Counter::LinearPacked, kernel, Matrix::Columns(g, outputs), x, rows, dw);
+                }
+                "dot" => {
+                    let (by_row, by_column) = ((outputs, 1), (1, outputs));
+                    let left = |steps| dot::Left { elements: g, steps };
+                    dot::product(Counter::LinearDot, kernel, left(by_row), (w, outputs), dx);
+                    dot::product(Counter::LinearDot, kernel, left(by_column), (x, rows), dw);
+                }
+                _ => {
+                    gemm::backward_input(kernel.1, (g, w), outputs, dx);
+                    gemm::backward_weight(kernel.1, (g, x), rows, dw);
+                }
             }
-            "dot" => {
-                dot::product(
-                    Counter::LinearDot,
-                    kernel,
-                    dot::Left { elements: g, steps: (outputs, 1) },
-                    (w, outputs),
-                    dx,
-                );
-                dot::product(Counter::LinearDot, kernel, dot::Left { elements: g, steps: (1, outputs) }, (x, rows), dw);
+            if let Some(bias) = bias {
+                columns::sums(kernel, g, bias.as_mut_slice());
             }
-            _ => {
-                gemm::backward_input(kernel.1, (g, w), outputs, dx);
-                gemm::backward_weight(kernel.1, (g, x), rows, dw);
-            }
-        }
-        let bias = self.options.bias.then(|| {
-            let mut bias = zeros(LAYER, "grad_bias", &[outputs])?;
-            columns::sums(kernel, g, bias.as_mut_slice());
-            Ok(bias)
         });
-        Ok(LinearGradients { input, weight, bias: bias.transpose()? })
     }
 }
 
@@ -338,6 +390,7 @@ impl<T: Float> Layer<T> for Linear<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Threads;
 
     #[test]
     fn few_rows_or_little_work_go_by_dot_products() {

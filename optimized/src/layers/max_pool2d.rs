@@ -1,6 +1,6 @@
 //! MaxPool2d: one kernel, which remembers places where they are asked for.
 
-use super::{overwrite, require_output_shape, zeros};
+use super::{overwrite, require_output_shape, require_room, zeroed, zeros};
 use crate::kernels::max_pool2d::{self, Problem};
 use crate::kernels::windows::Axis;
 use crate::memory::{Output, fresh};
@@ -142,7 +142,8 @@ impl MaxPool2d {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
         let problem = self.problem(input.shape());
-        max_pool2d::forward(&problem, self.execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
+        let written = Output::Fresh(&mut output);
+        self.execution.run(|kernel| max_pool2d::forward(&problem, kernel, input.as_slice(), written));
         output.tensor(&shape)
     }
 
@@ -164,7 +165,7 @@ impl MaxPool2d {
         let mut places = Tensor::full(&shape, 0).map_err(|error| error.of(LAYER, "output"))?;
         let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
         let problem = self.problem(input.shape());
-        max_pool2d::forward_with_places(&problem, self.execution.kernel(), input.as_slice(), outputs);
+        self.execution.run(|kernel| max_pool2d::forward_with_places(&problem, kernel, input.as_slice(), outputs));
         Ok((output.tensor(&shape)?, places))
     }
 
@@ -184,7 +185,8 @@ impl MaxPool2d {
     pub fn forward_into<T: Float>(&self, input: &Tensor<T>, output: &mut Tensor<T>) -> Result<()> {
         let shape = self.output_shape(input.shape())?;
         let output = Output::Given(overwrite(LAYER, output, &shape)?);
-        max_pool2d::forward(&self.problem(input.shape()), self.execution.kernel(), input.as_slice(), output);
+        let problem = self.problem(input.shape());
+        self.execution.run(|kernel| max_pool2d::forward(&problem, kernel, input.as_slice(), output));
         Ok(())
     }
 
@@ -201,22 +203,59 @@ impl MaxPool2d {
     /// The gradient of the input.
     ///
     /// # Errors
-    /// Where `grad_output` does not have the output's shape, or the pass is that of a layer of other sizes.
+    /// Where `grad_output` does not have the output's shape, the pass is that of a layer of other sizes, or the gradient cannot be
+    /// stored.
     pub fn backward<T: Float>(
         &self,
         pass: &MaxPool2dPass<T>,
         grad_output: &Tensor<T>,
     ) -> Result<MaxPool2dGradients<T>> {
+        self.check_backward(pass, grad_output)?;
+        let mut input = zeros(LAYER, "grad_input", &pass.input_shape)?;
+        self.run_backward(pass, grad_output, input.as_mut_slice());
+        Ok(MaxPool2dGradients { input })
+    }
+
+    /// [`MaxPool2d::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`MaxPool2d::backward`], and where the gradient of the input does not have the input's shape; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{MaxPool2d, MaxPool2dOptions, Tensor};
+    /// let mut pool = MaxPool2d::new(MaxPool2dOptions::new((1, 2)))?;
+    /// let pass = pool.forward_pass(&Tensor::from_vec(&[1, 1, 2], vec![-1.0, 2.0])?)?;
+    /// let mut gradients = pool.backward(&pass, &Tensor::full(&[1, 1, 1], 1.0)?)?;
+    /// pool.backward_into(&pass, &Tensor::full(&[1, 1, 1], 5.0)?, &mut gradients)?;
+    /// assert_eq!(gradients.input.as_slice(), [0.0, 5.0]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into<T: Float>(
+        &self,
+        pass: &MaxPool2dPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut MaxPool2dGradients<T>,
+    ) -> Result<()> {
+        self.check_backward(pass, grad_output)?;
+        require_room(LAYER, "grad_input", &gradients.input, &pass.input_shape)?;
+        self.run_backward(pass, grad_output, zeroed(&mut gradients.input));
+        Ok(())
+    }
+
+    fn check_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<()> {
         let shape = self.output_shape(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &shape)?;
         if pass.places.shape() != shape {
             return Err(Error::shape(LAYER, "pass", pass.places.shape(), "a pass of a layer of these sizes"));
         }
-        let mut input = zeros(LAYER, "grad_input", &pass.input_shape)?;
+        Ok(())
+    }
+
+    /// Adds the gradients to zeros.
+    fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: &mut [T]) {
         let operands = (grad_output.as_slice(), pass.places.as_slice());
         let problem = self.problem(&pass.input_shape);
-        max_pool2d::backward(&problem, self.execution.kernel(), operands, input.as_mut_slice());
-        Ok(MaxPool2dGradients { input })
+        self.execution.run(|kernel| max_pool2d::backward(&problem, kernel, operands, input));
     }
 }
 

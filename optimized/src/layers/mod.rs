@@ -53,18 +53,42 @@ fn require_output_shape<T>(layer: &str, grad_output: &Tensor<T>, output: &[usize
     }
 }
 
-/// Refuses a tensor of the caller's that cannot take an output.
-fn require_room<T>(layer: &str, output: &Tensor<T>, shape: &[usize]) -> Result<()> {
-    match output.shape() == shape {
+/// Refuses a tensor of the caller's that cannot take a result of `shape`; `argument` is what the error calls it.
+fn require_room<T>(layer: &str, argument: &str, tensor: &Tensor<T>, shape: &[usize]) -> Result<()> {
+    match tensor.shape() == shape {
         true => Ok(()),
-        false => Err(Error::shape(layer, "output", output.shape(), format_args!("{shape:?}"))),
+        false => Err(Error::shape(layer, argument, tensor.shape(), format_args!("{shape:?}"))),
+    }
+}
+
+/// The same of a tensor that is there only where a result is: where there is a `shape`.
+fn require_room_if_due<T>(
+    layer: &str,
+    argument: &str,
+    tensor: Option<&Tensor<T>>,
+    shape: Option<&[usize]>,
+) -> Result<()> {
+    match (tensor, shape) {
+        (Some(tensor), Some(shape)) => require_room(layer, argument, tensor, shape),
+        (None, Some(shape)) => Err(Error::missing(layer, argument, format_args!("{shape:?}"))),
+        (Some(tensor), None) => {
+            Err(Error::shape(layer, argument, tensor.shape(), "none, as there is no such gradient"))
+        }
+        (None, None) => Ok(()),
     }
 }
 
 /// The elements of the caller's tensor, which has to be of exactly `shape`; they are to be overwritten.
 fn overwrite<'a, T: Lanes>(layer: &str, output: &'a mut Tensor<T>, shape: &[usize]) -> Result<&'a mut [T]> {
-    require_room(layer, output, shape)?;
+    require_room(layer, "output", output, shape)?;
     Ok(output.as_mut_slice())
+}
+
+/// The elements of a tensor of the caller's, which become zeros.
+fn zeroed<T: Lanes>(tensor: &mut Tensor<T>) -> &mut [T] {
+    let elements = tensor.as_mut_slice();
+    elements.fill(T::ZERO);
+    elements
 }
 
 /// A tensor of zeros, refused where it cannot be stored.

@@ -69,11 +69,12 @@ impl Recurrent for RNNOptions {
         stack: &Stack<'_, T>,
         call: &Call<'_, T>,
         run: &Run<T>,
-        gradients: (&Tensor<T>, Option<&Tensor<T>>),
-    ) -> Result<RecurrentGradients<T>> {
+        of_outputs: (&Tensor<T>, Option<&Tensor<T>>),
+        gradients: &mut RecurrentGradients<T>,
+    ) -> Result<()> {
         match self.nonlinearity {
-            Nonlinearity::Tanh => stack.backward(TANH, call, run, gradients),
-            Nonlinearity::Relu => stack.backward(RELU, call, run, gradients),
+            Nonlinearity::Tanh => stack.backward(TANH, call, run, of_outputs, gradients),
+            Nonlinearity::Relu => stack.backward(RELU, call, run, of_outputs, gradients),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Softmax: along lines of neighbouring elements, or along columns side by side.
 
 use super::shared::elementwise::layer_without_parameters;
-use super::{overwrite, require_output_shape, zeros};
+use super::{overwrite, require_output_shape, require_room, zeros};
 use crate::kernels::softmax::{self, Lines};
 use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float};
@@ -149,15 +149,39 @@ impl Softmax {
         Ok(())
     }
 
+    /// [`Softmax::forward`], written over the input.
+    ///
+    /// # Errors
+    /// Where the input does not have the dimension `dim`, or the forced algorithm refuses.
+    ///
+    /// ```
+    /// use optimized::{Softmax, SoftmaxOptions, Tensor};
+    /// let mut x = Tensor::full(&[2, 2], 7.0)?;
+    /// Softmax::new(SoftmaxOptions::new().dim(1))?.forward_in_place(&mut x)?;
+    /// assert_eq!(x.as_slice(), [0.5; 4]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn forward_in_place<T: Float>(&self, input: &mut Tensor<T>) -> Result<()> {
+        let lines = self.lines(input.shape())?;
+        let algorithm = self.algorithm(lines)?;
+        if !lines.are_empty() {
+            self.execution.run(|kernel| match algorithm {
+                "lines" => softmax::forward_lines_in_place(kernel, lines, input.as_mut_slice()),
+                _ => softmax::forward_columns_in_place(kernel, lines, input.as_mut_slice()),
+            });
+        }
+        Ok(())
+    }
+
     fn run_lines<T: Float>(&self, lines: Lines, input: &Tensor<T>, output: Output<'_, T>) {
         if !lines.are_empty() {
-            softmax::forward_lines(self.execution.kernel(), lines, input.as_slice(), output);
+            self.execution.run(|kernel| softmax::forward_lines(kernel, lines, input.as_slice(), output));
         }
     }
 
     fn run_columns<T: Float>(&self, lines: Lines, input: &Tensor<T>, output: &mut [T]) {
         if !lines.are_empty() {
-            softmax::forward_columns(self.execution.kernel(), lines, input.as_slice(), output);
+            self.execution.run(|kernel| softmax::forward_columns(kernel, lines, input.as_slice(), output));
         }
     }
 
@@ -175,22 +199,71 @@ impl Softmax {
     /// Where `grad_output` does not have the output's shape, the pass is of an input that lacks the dimension `dim`, the gradient
     /// cannot be stored, or the forced algorithm refuses.
     pub fn backward<T: Float>(&self, pass: &SoftmaxPass<T>, grad_output: &Tensor<T>) -> Result<SoftmaxGradients<T>> {
-        let shape = pass.output.shape();
-        let lines = self.lines(shape).map_err(|error| error.of(LAYER, "pass"))?;
-        require_output_shape(LAYER, grad_output, shape)?;
-        let algorithm = self.algorithm(lines)?;
-        let operands = (pass.output.as_slice(), grad_output.as_slice());
-        if lines.are_empty() {
-            return Ok(SoftmaxGradients { input: zeros(LAYER, "grad_input", shape)? });
-        }
+        let (lines, algorithm) = self.backward_lines(pass, grad_output)?;
+        let (operands, shape) = ((pass.output.as_slice(), grad_output.as_slice()), pass.output.shape());
         if algorithm == "lines" {
             let mut input = fresh(LAYER, "grad_input", shape)?;
-            softmax::backward_lines(self.execution.kernel(), lines, operands, Output::Fresh(&mut input));
+            self.run_backward_lines(lines, operands, Output::Fresh(&mut input));
             return Ok(SoftmaxGradients { input: input.tensor(shape)? });
         }
         let mut input = zeros(LAYER, "grad_input", shape)?;
-        softmax::backward_columns(self.execution.kernel(), lines, operands, input.as_mut_slice());
+        self.run_backward_columns(lines, operands, input.as_mut_slice());
         Ok(SoftmaxGradients { input })
+    }
+
+    /// [`Softmax::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
+    ///
+    /// # Errors
+    /// As [`Softmax::backward`], and where the gradient of the input does not have the input's shape; then nothing is written.
+    ///
+    /// ```
+    /// use optimized::{Softmax, SoftmaxOptions, Tensor};
+    /// let mut softmax = Softmax::new(SoftmaxOptions::new().dim(0))?;
+    /// let pass = softmax.forward_pass(&Tensor::full(&[2], 1.0)?)?;
+    /// let mut gradients = softmax.backward(&pass, &Tensor::full(&[2], 1.0)?)?;
+    /// softmax.backward_into(&pass, &Tensor::from_vec(&[2], vec![4.0, 0.0])?, &mut gradients)?;
+    /// assert_eq!(gradients.input.as_slice(), [1.0, -1.0]);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_into<T: Float>(
+        &self,
+        pass: &SoftmaxPass<T>,
+        grad_output: &Tensor<T>,
+        gradients: &mut SoftmaxGradients<T>,
+    ) -> Result<()> {
+        let (lines, algorithm) = self.backward_lines(pass, grad_output)?;
+        require_room(LAYER, "grad_input", &gradients.input, pass.output.shape())?;
+        let operands = (pass.output.as_slice(), grad_output.as_slice());
+        let input = gradients.input.as_mut_slice();
+        match algorithm {
+            "lines" => self.run_backward_lines(lines, operands, Output::Given(input)),
+            _ => self.run_backward_columns(lines, operands, input),
+        }
+        Ok(())
+    }
+
+    /// The lines of a backward, and its algorithm.
+    fn backward_lines<T: Float>(
+        &self,
+        pass: &SoftmaxPass<T>,
+        grad_output: &Tensor<T>,
+    ) -> Result<(Lines, &'static str)> {
+        let shape = pass.output.shape();
+        let lines = self.lines(shape).map_err(|error| error.of(LAYER, "pass"))?;
+        require_output_shape(LAYER, grad_output, shape)?;
+        Ok((lines, self.algorithm(lines)?))
+    }
+
+    fn run_backward_lines<T: Float>(&self, lines: Lines, operands: (&[T], &[T]), input: Output<'_, T>) {
+        if !lines.are_empty() {
+            self.execution.run(|kernel| softmax::backward_lines(kernel, lines, operands, input));
+        }
+    }
+
+    fn run_backward_columns<T: Float>(&self, lines: Lines, operands: (&[T], &[T]), input: &mut [T]) {
+        if !lines.are_empty() {
+            self.execution.run(|kernel| softmax::backward_columns(kernel, lines, operands, input));
+        }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Each kernel against small loops written out here, at every instruction set and at 1, 2 and 3 threads.
 
 mod batch_norm2d;
+mod calls;
 mod conv2d;
 mod elementwise;
 mod every_layer;
+mod guards;
+mod into;
 mod linear;
 mod max_pool2d;
 mod mse_loss;
 mod recurrent;
 mod refusals;
+mod sharing;
 
 use crate::{Execution, Isa, Tensor, Threads};
 use std::num::NonZeroUsize;

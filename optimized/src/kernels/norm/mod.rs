@@ -172,6 +172,45 @@ pub fn normalise_by<T: Lanes>(
     write(kernel, input, How::Normalise(&how), output);
 }
 
+/// Normalises elements [N, C, H, W] by the given moments, one a channel, in place.
+pub fn normalise_in_place<T: Lanes>(
+    (isa, threads): (Isa, Threads),
+    planes: Planes,
+    affine: Affine<'_, T>,
+    moments: &[Moments],
+    elements: &mut [T],
+) {
+    let how: Vec<_> = moments.iter().enumerate().map(|(c, moments)| affine.normalisation(c, *moments)).collect();
+    threads::for_each(threads, elements.chunks_mut(TASK).enumerate(), |(task, elements)| {
+        simd::run(isa, WriteInPlace { planes, how: &how, start: task * TASK, elements });
+    });
+}
+
+/// Writes elements that follow one another, from `start` on, over themselves.
+struct WriteInPlace<'a, T> {
+    planes: Planes,
+    how: &'a [Normalisation<T>],
+    start: usize,
+    elements: &'a mut [T],
+}
+
+impl<T: Lanes> Kernel for WriteInPlace<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::BatchNorm2dByPass, Isa::of::<S>());
+        let Planes { channels, area, .. } = self.planes;
+        let (mut at, mut rest) = (self.start, self.elements);
+        while !rest.is_empty() {
+            let len = (area - at % area).min(rest.len());
+            let (part, others) = rest.split_at_mut(len);
+            rules::normalise_in_place(s, part, self.how[at / area % channels]);
+            (at, rest) = (at + len, others);
+        }
+    }
+}
+
 /// Normalises by the input's own moments, by channel or by pass, and gives them; none of an input without elements.
 pub fn normalise_by_own<T: Lanes>(
     way: Way,

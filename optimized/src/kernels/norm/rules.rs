@@ -91,6 +91,18 @@ pub(super) fn normalise<T: Lanes, S: Simd>(s: S, x: &[T], y: &mut [T], how: Norm
     }
 }
 
+#[inline(always)]
+pub(super) fn normalise_in_place<T: Lanes, S: Simd>(s: S, elements: &mut [T], how: Normalisation<T>) {
+    let (registers, rest) = T::registers_mut::<S>(elements);
+    for x in registers {
+        *x = how.of(s, *x);
+    }
+    if !rest.is_empty() {
+        let y = how.of(s, T::load_partial(s, rest));
+        T::store_partial(s, rest, y);
+    }
+}
+
 /// The gradient of a channel's input.
 #[derive(Clone, Copy)]
 pub(super) enum Slope<T> {

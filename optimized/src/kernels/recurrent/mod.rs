@@ -19,6 +19,7 @@ pub use rnn::{RELU, TANH};
 use super::packed::Matrix;
 use super::{columns, products};
 use crate::counters::Counter;
+use crate::memory::Scratch;
 use crate::simd::{Isa, Lanes, Simd};
 use crate::threads::{Threads, worth_their_waking};
 use std::collections::TryReserveError;
@@ -77,9 +78,9 @@ pub struct Direction<'a, T> {
 #[derive(Debug, Clone)]
 pub struct Trace<T> {
     /// [L + 1, N, H].
-    states: Vec<T>,
+    pub states: Vec<T>,
     /// [L, N, K·H].
-    kept: Vec<T>,
+    pub kept: Vec<T>,
 }
 
 /// The gradients of a direction's parameters, to be written.
@@ -91,14 +92,6 @@ pub struct Gradients<'a, T> {
 }
 
 type Allocated<T> = Result<T, TryReserveError>;
-
-/// Zeros, where there is room for them.
-pub fn zeros<T: Lanes>(len: usize) -> Allocated<Vec<T>> {
-    let mut elements = Vec::new();
-    elements.try_reserve_exact(len)?;
-    elements.resize(len, T::ZERO);
-    Ok(elements)
-}
 
 impl<T: Lanes> Direction<'_, T> {
     /// The elements of the hidden states of all sequences.
@@ -127,37 +120,41 @@ impl<T: Lanes> Direction<'_, T> {
         from..from + self.length * self.state()
     }
 
+    /// The lengths of [`Trace::states`] and [`Trace::kept`]; of a single step's where what backward needs is not kept.
+    pub fn lengths<C: Cell<T, G, K>, const G: usize, const K: usize>(&self, _: C, keep: bool) -> [usize; 2] {
+        [(self.length + 1) * self.state(), (if keep { self.length } else { 1 }) * K * self.state()]
+    }
+
     /// The states after each step, [L, N, H].
-    pub fn outputs<'t>(&self, trace: &'t Trace<T>) -> &'t [T] {
-        &trace.states[self.after()]
+    pub fn outputs<'t>(&self, states: &'t [T]) -> &'t [T] {
+        &states[self.after()]
     }
 
     /// The state after the last step that the direction takes, [N, H].
-    pub fn last<'t>(&self, trace: &'t Trace<T>) -> &'t [T] {
+    pub fn last<'t>(&self, states: &'t [T]) -> &'t [T] {
         let from = if self.reversed { 0 } else { self.length * self.state() };
-        &trace.states[from..from + self.state()]
+        &states[from..from + self.state()]
     }
 
-    /// All steps, from the state `hx` or 0; x is [L, N, inputs]. What backward needs is kept of all steps, or of none.
+    /// All steps, from the state `hx` or 0, into zeros of [`Direction::lengths`]; x is [L, N, inputs].
     pub fn forward<C: Cell<T, G, K>, const G: usize, const K: usize>(
         &self,
         cell: C,
         (isa, threads): (Isa, Threads),
         x: &[T],
         hx: Option<&[T]>,
-        keep: bool,
-    ) -> Allocated<Trace<T>> {
+        (states, kept): (&mut [T], &mut [T]),
+    ) -> Allocated<()> {
         let (state, size, rows) = (self.state(), self.hidden, G * self.hidden);
-        let mut of_input = zeros(self.length * G * state)?;
+        let keep = kept.len() == self.length * K * state;
+        let mut of_input = Scratch::new(self.length * G * state)?;
         let operands = (x, self.weight_ih, self.bias_ih);
         products::forward(C::COUNTER, (isa, threads), operands, self.inputs, (&mut of_input, rows)); // 1
-        let mut states = zeros((self.length + 1) * state)?; // 4
         if let Some(hx) = hx {
             let from = if self.reversed { self.length * state } else { 0 };
-            states[from..from + state].copy_from_slice(hx);
+            states[from..from + state].copy_from_slice(hx); // 4
         }
-        let mut kept = zeros(if keep { self.length * K * state } else { K * state })?;
-        let mut of_hidden = zeros(G * state)?;
+        let mut of_hidden = Scratch::new(G * state)?;
         for t in self.steps() {
             let (first, second) = states[t * state..(t + 2) * state].split_at_mut(state);
             let (before, after) = if self.reversed { (second, first) } else { (first, second) };
@@ -167,7 +164,7 @@ impl<T: Lanes> Direction<'_, T> {
             let kept = &mut kept[if keep { t * K * state } else { 0 }..][..K * state];
             Step { cell, size, of_input, of_hidden, before, after, kept }.run::<G, K>((isa, threads));
         }
-        Ok(Trace { states, kept })
+        Ok(())
     }
 
     /// Back through all steps: from the gradients [L, N, H] of the states after each, and of the last state, which becomes that of
@@ -183,9 +180,9 @@ impl<T: Lanes> Direction<'_, T> {
         let kernel = (isa, threads);
         let (state, size, rows) = (self.state(), self.hidden, G * self.hidden);
         let (before, after) = (&trace.states[self.before()], &trace.states[self.after()]);
-        let mut input_sums = zeros(self.length * G * state)?;
-        let mut hidden_sums = zeros(if G > 1 { self.length * G * state } else { 0 })?;
-        let mut through = zeros(state)?;
+        let mut input_sums = Scratch::new(self.length * G * state)?;
+        let mut hidden_sums = Scratch::new(if G > 1 { self.length * G * state } else { 0 })?;
+        let mut through = Scratch::zeros(state)?;
         for t in self.steps().rev() {
             let (states, sums) = (t * state..(t + 1) * state, t * G * state..(t + 1) * G * state);
             StepBack {
@@ -205,7 +202,7 @@ impl<T: Lanes> Direction<'_, T> {
             let (a, r) = (Matrix::Rows(db, rows), (self.weight_hh, rows));
             products::backward(C::COUNTER, kernel, a, r, (&mut through, size), self.batch); // 2
         }
-        hidden.iter_mut().zip(&through).for_each(|(dh, through)| *dh += *through);
+        hidden.iter_mut().zip(through.iter()).for_each(|(dh, through)| *dh += *through);
         let da = &input_sums[..];
         let db = if G > 1 { &hidden_sums[..] } else { da };
         let all = self.length * self.batch;

@@ -4,9 +4,9 @@ use super::broadcast::broadcast_shape;
 use crate::kernels::difference::{self, Difference, Slope, Terms};
 use crate::kernels::elementwise;
 use crate::kernels::strided::{self, Broadcast};
-use crate::layers::{overwrite, require_output_shape, zeros};
+use crate::layers::{overwrite, require_output_shape, require_room, zeroed, zeros};
 use crate::memory::{Output, count, fresh};
-use crate::{Choice, Execution, Float, Isa, Threads};
+use crate::{Choice, Execution, Float};
 use vocabulary::{Error, Reduction, Result, Tensor};
 
 /// The algorithms, in the order of preference.
@@ -20,7 +20,7 @@ pub struct Loss<'a, D> {
     pub execution: &'a Execution,
 }
 
-/// The shapes of a call, and how it is run.
+/// The shapes of a call, and its algorithm.
 struct Problem {
     /// The broadcast shape.
     shape: Vec<usize>,
@@ -28,7 +28,6 @@ struct Problem {
     len: usize,
     /// Where the strided algorithm is in force.
     broadcast: Option<Broadcast>,
-    kernel: (Isa, Threads),
 }
 
 impl<D: Difference> Loss<'_, D> {
@@ -47,7 +46,7 @@ impl<D: Difference> Loss<'_, D> {
         let len = count(&shape).ok_or_else(|| Error::too_large(self.layer, "target", &shape))?;
         let algorithm = self.execution.choose(self.layer, &ORDER, |name| refusal(name, input, target))?;
         let broadcast = (algorithm == "strided" && len > 0).then(|| Broadcast::new(&shape, [input, target]));
-        Ok(Problem { shape, len, broadcast, kernel: self.execution.kernel() })
+        Ok(Problem { shape, len, broadcast })
     }
 
     pub fn forward<T: Float>(&self, input: &Tensor<T>, target: &Tensor<T>) -> Result<Tensor<T>> {
@@ -74,20 +73,20 @@ impl<D: Difference> Loss<'_, D> {
     /// Writes each term.
     fn terms<T: Float>(&self, problem: &Problem, input: &Tensor<T>, target: &Tensor<T>, output: Output<'_, T>) {
         let operands = (input.as_slice(), target.as_slice());
-        match &problem.broadcast {
-            Some(broadcast) => strided::terms(self.of, problem.kernel, broadcast, operands, output),
-            None => elementwise::zip(Terms(self.of), problem.kernel, operands, output),
-        }
+        self.execution.run(|kernel| match &problem.broadcast {
+            Some(broadcast) => strided::terms(self.of, kernel, broadcast, operands, output),
+            None => elementwise::zip(Terms(self.of), kernel, operands, output),
+        });
     }
 
     /// The sum of the terms, or their mean.
     fn joined<T: Float>(&self, problem: &Problem, input: &Tensor<T>, target: &Tensor<T>) -> T {
         let (x, t) = (input.as_slice(), target.as_slice());
-        let sum = match &problem.broadcast {
-            Some(broadcast) => strided::sum(self.of, problem.kernel, broadcast, (x, t)),
+        let sum = self.execution.run(|kernel| match &problem.broadcast {
+            Some(broadcast) => strided::sum(self.of, kernel, broadcast, (x, t)),
             None if problem.len == 0 => 0.0,
-            None => difference::sum(self.of, problem.kernel, x, t),
-        };
+            None => difference::sum(self.of, kernel, x, t),
+        });
         T::narrow(sum / self.divisor(problem.len))
     }
 
@@ -102,9 +101,43 @@ impl<D: Difference> Loss<'_, D> {
         (input, target): (&Tensor<T>, &Tensor<T>),
         grad_output: &Tensor<T>,
     ) -> Result<[Tensor<T>; 2]> {
-        let operands = (input.as_slice(), target.as_slice());
+        let backward = self.backward_problem((input, target), grad_output)?;
         let (input, target) = (input.shape(), target.shape());
-        let problem = self.problem(input, target)?;
+        if backward.is_one_pass() {
+            let mut dx = fresh(self.layer, "grad_input", input)?;
+            let mut dt = fresh(self.layer, "grad_target", target)?;
+            self.one_pass(&backward, [Output::Fresh(&mut dx), Output::Fresh(&mut dt)]);
+            return Ok([dx.tensor(input)?, dt.tensor(target)?]);
+        }
+        let mut dx = zeros(self.layer, "grad_input", input)?;
+        let mut dt = zeros(self.layer, "grad_target", target)?;
+        self.strided(&backward, [dx.as_mut_slice(), dt.as_mut_slice()]);
+        Ok([dx, dt])
+    }
+
+    /// The same, written into the caller's tensors.
+    pub fn backward_into<T: Float>(
+        &self,
+        (input, target): (&Tensor<T>, &Tensor<T>),
+        grad_output: &Tensor<T>,
+        [dx, dt]: [&mut Tensor<T>; 2],
+    ) -> Result<()> {
+        let backward = self.backward_problem((input, target), grad_output)?;
+        require_room(self.layer, "grad_input", dx, input.shape())?;
+        require_room(self.layer, "grad_target", dt, target.shape())?;
+        match backward.is_one_pass() {
+            true => self.one_pass(&backward, [dx, dt].map(|gradient| Output::Given(gradient.as_mut_slice()))),
+            false => self.strided(&backward, [dx, dt].map(zeroed)),
+        }
+        Ok(())
+    }
+
+    fn backward_problem<'a, T: Float>(
+        &self,
+        (input, target): (&'a Tensor<T>, &'a Tensor<T>),
+        grad_output: &'a Tensor<T>,
+    ) -> Result<Backward<'a, T>> {
+        let problem = self.problem(input.shape(), target.shape())?;
         let each = self.reduction == Reduction::None;
         let due: &[usize] = if each { &problem.shape } else { &[] };
         require_output_shape(self.layer, grad_output, due)?;
@@ -112,20 +145,31 @@ impl<D: Difference> Loss<'_, D> {
             g if each => Slope::Each(g),
             g => Slope::of_all(self.of, g[0], self.divisor(problem.len)),
         };
-        if problem.len > 0 && problem.broadcast.is_none() {
-            let mut dx = fresh(self.layer, "grad_input", input)?;
-            let mut dt = fresh(self.layer, "grad_target", target)?;
-            let outputs = [Output::Fresh(&mut dx), Output::Fresh(&mut dt)];
-            difference::gradients(self.of, problem.kernel, operands, slope, outputs);
-            return Ok([dx.tensor(input)?, dt.tensor(target)?]);
-        }
-        let mut dx = zeros(self.layer, "grad_input", input)?;
-        let mut dt = zeros(self.layer, "grad_target", target)?;
+        Ok(Backward { problem, operands: (input.as_slice(), target.as_slice()), slope })
+    }
+
+    fn one_pass<T: Float>(&self, Backward { operands, slope, .. }: &Backward<'_, T>, gradients: [Output<'_, T>; 2]) {
+        self.execution.run(|kernel| difference::gradients(self.of, kernel, *operands, *slope, gradients));
+    }
+
+    /// Into zeros, which they stay where there is nothing to be broadcast.
+    fn strided<T: Float>(&self, Backward { problem, operands, slope }: &Backward<'_, T>, gradients: [&mut [T]; 2]) {
         if let Some(broadcast) = &problem.broadcast {
-            let outputs = [dx.as_mut_slice(), dt.as_mut_slice()];
-            strided::gradients(self.of, problem.kernel, broadcast, operands, slope, outputs);
+            self.execution.run(|kernel| strided::gradients(self.of, kernel, broadcast, *operands, *slope, gradients));
         }
-        Ok([dx, dt])
+    }
+}
+
+/// A backward of operands that have been checked.
+struct Backward<'a, T> {
+    problem: Problem,
+    operands: (&'a [T], &'a [T]),
+    slope: Slope<'a, T>,
+}
+
+impl<T> Backward<'_, T> {
+    fn is_one_pass(&self) -> bool {
+        self.problem.len > 0 && self.problem.broadcast.is_none()
     }
 }
 
@@ -264,6 +308,30 @@ macro_rules! difference_loss {
                 let operands = (&pass.input, &pass.target);
                 let [input, target] = self.calls().backward(operands, grad_output)?;
                 Ok($gradients { input, target })
+            }
+
+            /// `backward`, written into `gradients`, such as an earlier call has given; their elements are overwritten.
+            ///
+            /// # Errors
+            /// As `backward`, and where a gradient does not have the shape of its operand; then nothing is written.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($loss), ", ", stringify!($options), ", Tensor};")]
+            #[doc = concat!("let mut loss = ", stringify!($loss), "::new(", stringify!($options), "::new())?;")]
+            /// let pass = loss.forward_pass(&Tensor::full(&[2, 2], 2.0_f32)?, &Tensor::scalar(1.0))?;
+            /// let mut gradients = loss.backward(&pass, &Tensor::scalar(1.0))?;
+            /// loss.backward_into(&pass, &Tensor::scalar(3.0), &mut gradients)?;
+            /// assert_eq!(gradients, loss.backward(&pass, &Tensor::scalar(3.0))?);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn backward_into<T: Float>(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &Tensor<T>,
+                gradients: &mut $gradients<T>,
+            ) -> Result<()> {
+                let $gradients { input, target } = gradients;
+                self.calls().backward_into((&pass.input, &pass.target), grad_output, [input, target])
             }
         }
     };

@@ -1,7 +1,7 @@
 //! What the layers that treat each element by itself have in common, so that their files hold formulas alone.
 
 use crate::kernels::elementwise::{self, Map, Zip};
-use crate::layers::overwrite;
+use crate::layers::{overwrite, require_room};
 use crate::memory::{Output, fresh};
 use crate::{Execution, Float};
 use vocabulary::{Result, Tensor};
@@ -14,7 +14,7 @@ pub fn forward<T: Float>(
     input: &Tensor<T>,
 ) -> Result<Tensor<T>> {
     let mut output = fresh(layer, "output", input.shape())?;
-    elementwise::map(f, execution.kernel(), input.as_slice(), Output::Fresh(&mut output));
+    execution.run(|kernel| elementwise::map(f, kernel, input.as_slice(), Output::Fresh(&mut output)));
     output.tensor(input.shape())
 }
 
@@ -27,7 +27,7 @@ pub fn forward_into<T: Float>(
     output: &mut Tensor<T>,
 ) -> Result<()> {
     let output = overwrite(layer, output, input.shape())?;
-    elementwise::map(f, execution.kernel(), input.as_slice(), Output::Given(output));
+    execution.run(|kernel| elementwise::map(f, kernel, input.as_slice(), Output::Given(output)));
     Ok(())
 }
 
@@ -41,8 +41,22 @@ pub fn backward<T: Float>(
 ) -> Result<Tensor<T>> {
     let mut gradient = fresh(layer, "grad_input", kept.shape())?;
     let operands = (kept.as_slice(), grad_output.as_slice());
-    elementwise::zip(f, execution.kernel(), operands, Output::Fresh(&mut gradient));
+    execution.run(|kernel| elementwise::zip(f, kernel, operands, Output::Fresh(&mut gradient)));
     gradient.tensor(kept.shape())
+}
+
+/// The same, written into the caller's tensor.
+pub fn backward_into<T: Float>(
+    layer: &'static str,
+    f: impl Zip<T>,
+    execution: &Execution,
+    (kept, grad_output): (&Tensor<T>, &Tensor<T>),
+    gradient: &mut Tensor<T>,
+) -> Result<()> {
+    require_room(layer, "grad_input", gradient, kept.shape())?;
+    let (operands, gradient) = ((kept.as_slice(), grad_output.as_slice()), Output::Given(gradient.as_mut_slice()));
+    execution.run(|kernel| elementwise::zip(f, kernel, operands, gradient));
+    Ok(())
 }
 
 /// Defines a layer that maps each element by `forward`, a [`Map`], and each gradient by `backward`, a [`Zip`] of the tensor
@@ -168,7 +182,8 @@ macro_rules! elementwise_layer {
             /// # Ok::<(), optimized::Error>(())
             /// ```
             pub fn forward_in_place<T: crate::Float>(&self, input: &mut vocabulary::Tensor<T>) -> vocabulary::Result<()> {
-                crate::kernels::elementwise::map_in_place(self.map()?, self.execution.kernel(), input.as_mut_slice());
+                let map = self.map()?;
+                self.execution.run(|kernel| crate::kernels::elementwise::map_in_place(map, kernel, input.as_mut_slice()));
                 Ok(())
             }
 
@@ -203,6 +218,82 @@ macro_rules! elementwise_layer {
                 pass: &$pass<T>,
                 grad_output: &vocabulary::Tensor<T>,
             ) -> vocabulary::Result<vocabulary::$gradients<T>> {
+                let (zip, kept) = self.zip(pass, grad_output)?;
+                let execution = &self.execution;
+                let input = crate::layers::shared::elementwise::backward(
+                    stringify!($layer),
+                    zip,
+                    execution,
+                    kept,
+                    grad_output,
+                )?;
+                Ok(vocabulary::$gradients { input })
+            }
+
+            /// `backward`, written into `gradients`, such as an earlier call has given; their elements are overwritten.
+            ///
+            /// # Errors
+            /// As `backward`, and where the gradient of the input does not have the input's shape; then nothing is written.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options_type), ", Tensor};")]
+            #[doc = concat!("let mut layer = ", stringify!($layer), "::new(", stringify!($options_type), "::new())?;")]
+            /// let pass = layer.forward_pass(&Tensor::from_vec(&[2], vec![-1.0_f32, 2.0])?)?;
+            /// let mut gradients = layer.backward(&pass, &Tensor::full(&[2], 1.0)?)?;
+            /// let g = Tensor::full(&[2], 0.5)?;
+            /// layer.backward_into(&pass, &g, &mut gradients)?;
+            /// assert_eq!(gradients, layer.backward(&pass, &g)?);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn backward_into<T: crate::Float>(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &vocabulary::Tensor<T>,
+                gradients: &mut vocabulary::$gradients<T>,
+            ) -> vocabulary::Result<()> {
+                let (zip, kept) = self.zip(pass, grad_output)?;
+                crate::layers::shared::elementwise::backward_into(
+                    stringify!($layer),
+                    zip,
+                    &self.execution,
+                    (kept, grad_output),
+                    &mut gradients.input,
+                )
+            }
+
+            /// `backward`, the gradient of the input written over that of the output.
+            ///
+            /// # Errors
+            /// As `backward`.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options_type), ", Tensor};")]
+            #[doc = concat!("let mut layer = ", stringify!($layer), "::new(", stringify!($options_type), "::new())?;")]
+            /// let pass = layer.forward_pass(&Tensor::from_vec(&[2], vec![-1.0_f32, 2.0])?)?;
+            /// let mut g = Tensor::full(&[2], 0.5)?;
+            /// let gradients = layer.backward(&pass, &g)?;
+            /// layer.backward_in_place(&pass, &mut g)?;
+            /// assert_eq!(g, gradients.input);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn backward_in_place<T: crate::Float>(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &mut vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<()> {
+                let (zip, kept) = self.zip(pass, grad_output)?;
+                self.execution.run(|kernel| {
+                    crate::kernels::elementwise::zip_in_place(zip, kernel, kept.as_slice(), grad_output.as_mut_slice());
+                });
+                Ok(())
+            }
+
+            /// What makes the gradient, of the tensor that the pass has kept for it and of the output's gradient, which is checked.
+            fn zip<'a, T: crate::Float>(
+                &self,
+                pass: &'a $pass<T>,
+                grad_output: &vocabulary::Tensor<T>,
+            ) -> vocabulary::Result<(impl crate::kernels::elementwise::Zip<T> + use<T>, &'a vocabulary::Tensor<T>)> {
                 crate::layers::require_output_shape(stringify!($layer), grad_output, pass.kept_output.shape())?;
                 $({
                     let $check_options = &self.options;
@@ -212,14 +303,7 @@ macro_rules! elementwise_layer {
                 let $input = pass.kept_input.as_ref().unwrap_or($output);
                 let kept: &vocabulary::Tensor<T> = $kept;
                 let $backward_options = &self.options;
-                let input = crate::layers::shared::elementwise::backward(
-                    stringify!($layer),
-                    $backward,
-                    &self.execution,
-                    kept,
-                    grad_output,
-                )?;
-                Ok(vocabulary::$gradients { input })
+                Ok(($backward, kept))
             }
         }
 

@@ -2,7 +2,7 @@
 
 use super::broadcast::check_broadcast;
 use crate::kernels::entropy::{self, Entropy, Operand, Problem, Weight};
-use crate::layers::{overwrite, require_output_shape};
+use crate::layers::{overwrite, require_output_shape, require_room};
 use crate::memory::{Output, fresh};
 use crate::{Execution, Float};
 use vocabulary::{Error, Reduction, Result, Tensor};
@@ -47,7 +47,7 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         }
         let mut output = fresh(self.layer, "output", input.shape())?;
         let problem = self.problem(input, target);
-        entropy::terms(self.of, self.execution.kernel(), &problem, Output::Fresh(&mut output));
+        self.execution.run(|kernel| entropy::terms(self.of, kernel, &problem, Output::Fresh(&mut output)));
         output.tensor(input.shape())
     }
 
@@ -58,13 +58,14 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
             return Ok(());
         }
         let output = overwrite(self.layer, output, input.shape())?;
-        entropy::terms(self.of, self.execution.kernel(), &self.problem(input, target), Output::Given(output));
+        let problem = self.problem(input, target);
+        self.execution.run(|kernel| entropy::terms(self.of, kernel, &problem, Output::Given(output)));
         Ok(())
     }
 
     /// The sum of the terms, or their mean.
     fn joined(&self, input: &'a Tensor<T>, target: &'a Tensor<T>) -> T {
-        let sum = entropy::sum(self.of, self.execution.kernel(), &self.problem(input, target));
+        let sum = self.execution.run(|kernel| entropy::sum(self.of, kernel, &self.problem(input, target)));
         T::narrow(if self.reduction == Reduction::Mean { sum / input.len() as f64 } else { sum })
     }
 
@@ -75,17 +76,47 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         target: &'a Tensor<T>,
         grad_output: &Tensor<T>,
     ) -> Result<[Tensor<T>; 2]> {
-        let due = self.output_shape(input.shape(), target.shape()).map_err(|error| error.of(self.layer, "pass"))?;
-        require_output_shape(self.layer, grad_output, &due)?;
+        self.check_backward(input, target, grad_output)?;
         let mut dx = fresh(self.layer, "grad_input", input.shape())?;
         let mut dt = fresh(self.layer, "grad_target", input.shape())?;
+        self.run_backward(input, target, grad_output, [Output::Fresh(&mut dx), Output::Fresh(&mut dt)]);
+        Ok([dx.tensor(input.shape())?, dt.tensor(input.shape())?])
+    }
+
+    /// The same, written into the caller's tensors.
+    pub fn backward_into(
+        &self,
+        input: &'a Tensor<T>,
+        target: &'a Tensor<T>,
+        grad_output: &Tensor<T>,
+        [dx, dt]: [&mut Tensor<T>; 2],
+    ) -> Result<()> {
+        self.check_backward(input, target, grad_output)?;
+        require_room(self.layer, "grad_input", dx, input.shape())?;
+        require_room(self.layer, "grad_target", dt, input.shape())?;
+        let gradients = [dx, dt].map(|gradient| Output::Given(gradient.as_mut_slice()));
+        self.run_backward(input, target, grad_output, gradients);
+        Ok(())
+    }
+
+    fn check_backward(&self, input: &Tensor<T>, target: &Tensor<T>, grad_output: &Tensor<T>) -> Result<()> {
+        let due = self.output_shape(input.shape(), target.shape()).map_err(|error| error.of(self.layer, "pass"))?;
+        require_output_shape(self.layer, grad_output, &due)
+    }
+
+    fn run_backward(
+        &self,
+        input: &'a Tensor<T>,
+        target: &'a Tensor<T>,
+        grad_output: &Tensor<T>,
+        gradients: [Output<'_, T>; 2],
+    ) {
         let g = match (self.reduction, grad_output.as_slice()) {
             (Reduction::None, each) => Operand::Each(each),
             (_, all) => Operand::All(all[0]),
         };
         let n = (self.reduction == Reduction::Mean).then(|| T::narrow(input.len() as f64));
-        let outputs = [Output::Fresh(&mut dx), Output::Fresh(&mut dt)];
-        entropy::gradients(self.of, self.execution.kernel(), &self.problem(input, target), (g, n), outputs);
-        Ok([dx.tensor(input.shape())?, dt.tensor(input.shape())?])
+        let problem = self.problem(input, target);
+        self.execution.run(|kernel| entropy::gradients(self.of, kernel, &problem, (g, n), gradients));
     }
 }

@@ -147,10 +147,6 @@ macro_rules! recurrent_layer {
                 Ok(self.options.sizes().output_shape(&layout))
             }
 
-            fn stack<'a>(&self, parameters: &'a [RecurrentParameters<T>]) -> Stack<'a, T> {
-                Stack { sizes: self.options.sizes(), parameters, kernel: self.execution.kernel() }
-            }
-
             /// The sizes of a call, for which memory can be had.
             fn layout(&self, input: &Tensor<T>, hx: Option<&Tensor<T>>) -> Result<SequenceLayout> {
                 let layout = self.options.check_input(input.shape(), hx.map(Tensor::shape))?;
@@ -213,8 +209,20 @@ macro_rules! recurrent_layer {
                 let mask = self.mask(&layout, &mut self.dropout.clone())?;
                 let call = Call { layout, input, hx, mask: mask.as_ref() };
                 let outputs = (output.as_mut_slice(), h_n.as_mut_slice());
-                self.options.forward(&self.stack(&self.parameters), &call, outputs, false)?;
+                self.run_forward(&call, outputs, false)?;
                 Ok(())
+            }
+
+            fn run_forward(
+                &self,
+                call: &Call<'_, T>,
+                outputs: (&mut [T], &mut [T]),
+                keep: bool,
+            ) -> Result<Run<T>> {
+                self.execution.run(|kernel| {
+                    let stack = Stack { sizes: self.options.sizes(), parameters: &self.parameters, kernel };
+                    self.options.forward(&stack, call, outputs, keep)
+                })
             }
 
             /// The same, and what backward needs; in training it draws the next mask of dropout.
@@ -256,7 +264,7 @@ macro_rules! recurrent_layer {
                 let (mut output, mut h_n) = self.options.sizes().outputs(&layout)?;
                 let call = Call { layout, input, hx, mask: dropout_mask.as_ref() };
                 let outputs = (output.as_mut_slice(), h_n.as_mut_slice());
-                let run = self.options.forward(&self.stack(&self.parameters), &call, outputs, true)?;
+                let run = self.run_forward(&call, outputs, true)?;
                 let (input, options, parameters) = (input.clone(), self.options.clone(), self.parameters.clone());
                 Ok($pass { output, h_n, dropout_mask, run, layout, input, options, parameters })
             }
@@ -265,22 +273,78 @@ macro_rules! recurrent_layer {
             /// is 0.
             ///
             /// # Errors
-            /// Where `grad_output` or `grad_h_n` does not have its output's shape, or the pass is of a layer of other options.
+            /// Where `grad_output` or `grad_h_n` does not have its output's shape, the pass is of a layer of other options, or what is
+            /// needed cannot be stored.
             pub fn backward(
                 &self,
                 pass: &$pass<T>,
                 grad_output: &Tensor<T>,
                 grad_h_n: Option<&Tensor<T>>,
             ) -> Result<RecurrentGradients<T>> {
+                self.check_backward(pass, grad_output, grad_h_n)?;
+                let mut gradients = self.options.sizes().gradients(&pass.layout, &pass.input, &pass.parameters)?;
+                self.run_backward(pass, grad_output, grad_h_n, &mut gradients)?;
+                Ok(gradients)
+            }
+
+            /// `backward`, written into `gradients`, such as an earlier call has given; their elements are overwritten.
+            ///
+            /// # Errors
+            /// As `backward`, and where a gradient has another shape, is missing or superfluous; then nothing is written.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options), ", Tensor};")]
+            /// use rand::{SeedableRng, rngs::SmallRng};
+            #[doc = concat!("let options = ", stringify!($options), "::new(2, 3);")]
+            #[doc = concat!("let mut layer = ", stringify!($layer), "::init(options, &mut SmallRng::seed_from_u64(0))?;")]
+            /// let pass = layer.forward_pass(&Tensor::full(&[5, 1, 2], 0.5_f32)?, None)?;
+            /// let mut gradients = layer.backward(&pass, &Tensor::full(&[5, 1, 3], 1.0)?, None)?;
+            /// let g = Tensor::full(&[5, 1, 3], 0.5)?;
+            /// layer.backward_into(&pass, &g, None, &mut gradients)?;
+            /// assert_eq!(gradients, layer.backward(&pass, &g, None)?);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn backward_into(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &Tensor<T>,
+                grad_h_n: Option<&Tensor<T>>,
+                gradients: &mut RecurrentGradients<T>,
+            ) -> Result<()> {
+                self.check_backward(pass, grad_output, grad_h_n)?;
+                let parameters = (&pass.parameters[..], self.options.suffixes());
+                self.options.sizes().zero_gradients(&pass.layout, &pass.input, parameters, gradients)?;
+                self.run_backward(pass, grad_output, grad_h_n, gradients)
+            }
+
+            fn check_backward(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &Tensor<T>,
+                grad_h_n: Option<&Tensor<T>>,
+            ) -> Result<()> {
                 let layer = stringify!($layer);
                 if pass.options != self.options {
                     let got = format!("was made with {:?}", pass.options);
                     return Err(Error::new(layer, "pass", got, "a pass of a layer of these options"));
                 }
-                self.options.sizes().check_gradients(&pass.layout, grad_output, grad_h_n)?;
+                self.options.sizes().check_gradients(&pass.layout, grad_output, grad_h_n)
+            }
+
+            /// Writes the gradients, over zeros.
+            fn run_backward(
+                &self,
+                pass: &$pass<T>,
+                grad_output: &Tensor<T>,
+                grad_h_n: Option<&Tensor<T>>,
+                gradients: &mut RecurrentGradients<T>,
+            ) -> Result<()> {
                 let call =
                     Call { layout: pass.layout, input: &pass.input, hx: None, mask: pass.dropout_mask.as_ref() };
-                self.options.backward(&self.stack(&pass.parameters), &call, &pass.run, (grad_output, grad_h_n))
+                self.execution.run(|kernel| {
+                    let stack = Stack { sizes: self.options.sizes(), parameters: &pass.parameters, kernel };
+                    self.options.backward(&stack, &call, &pass.run, (grad_output, grad_h_n), gradients)
+                })
             }
         }
 

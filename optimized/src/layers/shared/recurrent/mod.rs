@@ -1,12 +1,13 @@
 //! What RNN and GRU have in common: sequences, layers, directions and dropout.
 
 mod layer;
+mod rows;
 mod stack;
 
 pub(crate) use layer::recurrent_layer;
 pub use stack::{Call, Run, Stack};
 
-use crate::layers::{require_output_shape, zeros};
+use crate::layers::{require_output_shape, require_room, require_room_if_due, zeroed, zeros};
 use crate::{Float, memory};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -35,8 +36,9 @@ pub trait Recurrent: Clone + PartialEq + std::fmt::Debug {
         stack: &Stack<'_, T>,
         call: &Call<'_, T>,
         run: &Run<T>,
-        gradients: (&Tensor<T>, Option<&Tensor<T>>),
-    ) -> Result<RecurrentGradients<T>>;
+        of_outputs: (&Tensor<T>, Option<&Tensor<T>>),
+        gradients: &mut RecurrentGradients<T>,
+    ) -> Result<()>;
 }
 
 /// The sizes of a recurrent layer, and what it drops out.
@@ -175,6 +177,62 @@ impl Sizes {
         }
     }
 
+    /// Zeros for the gradients of an input, of initial hidden states and of parameters.
+    pub fn gradients<T: Float>(
+        &self,
+        layout: &SequenceLayout,
+        input: &Tensor<T>,
+        parameters: &[RecurrentParameters<T>],
+    ) -> Result<RecurrentGradients<T>> {
+        let like = |name: &str, tensor: &Tensor<T>| zeros(self.layer, name, tensor.shape());
+        let bias = |name: &str, tensor: &Option<Tensor<T>>| tensor.as_ref().map(|bias| like(name, bias)).transpose();
+        let parameters = parameters.iter().map(|one| {
+            Ok(RecurrentParameters {
+                weight_ih: like("grad_weight_ih", &one.weight_ih)?,
+                weight_hh: like("grad_weight_hh", &one.weight_hh)?,
+                bias_ih: bias("grad_bias_ih", &one.bias_ih)?,
+                bias_hh: bias("grad_bias_hh", &one.bias_hh)?,
+            })
+        });
+        Ok(RecurrentGradients {
+            input: like("grad_input", input)?,
+            hx: zeros(self.layer, "grad_hx", &self.state_shape(layout))?,
+            parameters: parameters.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Lets the caller's gradients be zeros, or refuses them before where they cannot take those of an input, of initial hidden states
+    /// and of parameters with these suffixes.
+    pub fn zero_gradients<T: Float>(
+        &self,
+        layout: &SequenceLayout,
+        input: &Tensor<T>,
+        (parameters, suffixes): (&[RecurrentParameters<T>], impl Iterator<Item = String>),
+        gradients: &mut RecurrentGradients<T>,
+    ) -> Result<()> {
+        require_room(self.layer, "grad_input", &gradients.input, input.shape())?;
+        require_room(self.layer, "grad_hx", &gradients.hx, &self.state_shape(layout))?;
+        if gradients.parameters.len() != parameters.len() {
+            let got = format!("has {}", gradients.parameters.len());
+            return Err(Error::new(self.layer, "grad_parameters", got, parameters.len()));
+        }
+        for ((one, due), suffix) in gradients.parameters.iter().zip(parameters).zip(suffixes) {
+            let room = |name: &str, tensor: Option<&Tensor<T>>, due: Option<&Tensor<T>>| {
+                require_room_if_due(self.layer, &format!("grad_{name}{suffix}"), tensor, due.map(Tensor::shape))
+            };
+            room("weight_ih", Some(&one.weight_ih), Some(&due.weight_ih))?;
+            room("weight_hh", Some(&one.weight_hh), Some(&due.weight_hh))?;
+            room("bias_ih", one.bias_ih.as_ref(), due.bias_ih.as_ref())?;
+            room("bias_hh", one.bias_hh.as_ref(), due.bias_hh.as_ref())?;
+        }
+        zeroed(&mut gradients.input);
+        zeroed(&mut gradients.hx);
+        gradients.parameters.iter_mut().flat_map(|one| one.named_mut("")).for_each(|(_, tensor)| {
+            zeroed(tensor);
+        });
+        Ok(())
+    }
+
     /// Tensors for an output and for the last hidden states.
     pub fn outputs<T: Float>(&self, layout: &SequenceLayout) -> Result<(Tensor<T>, Tensor<T>)> {
         let output = zeros(self.layer, "output", &self.output_shape(layout))?;
@@ -183,12 +241,8 @@ impl Sizes {
 
     /// Refuses tensors of the caller's that cannot take an output and the last hidden states.
     pub fn check_room<T>(&self, layout: &SequenceLayout, output: &Tensor<T>, h_n: &Tensor<T>) -> Result<()> {
-        crate::layers::require_room(self.layer, output, &self.output_shape(layout))?;
-        let due = self.state_shape(layout);
-        match h_n.shape() == due {
-            true => Ok(()),
-            false => Err(Error::shape(self.layer, "h_n", h_n.shape(), format_args!("{due:?}"))),
-        }
+        require_room(self.layer, "output", output, &self.output_shape(layout))?;
+        require_room(self.layer, "h_n", h_n, &self.state_shape(layout))
     }
 }
 

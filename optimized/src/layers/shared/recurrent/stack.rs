@@ -1,10 +1,9 @@
 //! Layers above each other, each in one or both directions, and dropout between them.
 
+use super::rows::{Memory, Rows};
 use super::{Sizes, steps_of};
-use crate::kernels::recurrent::{self, Cell, Direction, Gradients, Trace};
-use crate::layers::zeros;
+use crate::kernels::recurrent::{Cell, Direction, Gradients, Trace};
 use crate::{Float, Isa, Threads};
-use std::borrow::Cow;
 use vocabulary::{RecurrentGradients, RecurrentParameters, Result, SequenceLayout, Tensor};
 
 /// A recurrent layer's sizes and parameters.
@@ -47,22 +46,22 @@ fn in_order(layout: &SequenceLayout) -> bool {
 }
 
 impl<T: Float> Stack<'_, T> {
-    /// Zeros, refused as steps that cannot be stored.
-    fn zeros(&self, layout: &SequenceLayout, len: usize) -> Result<Vec<T>> {
-        recurrent::zeros(len).map_err(|_| self.sizes.too_large(layout))
+    /// Zeros, kept or lent, refused as steps that cannot be stored.
+    fn zeros(&self, layout: &SequenceLayout, len: usize, keep: bool) -> Result<Memory<T>> {
+        Memory::zeros(len, keep).map_err(|_| self.sizes.too_large(layout))
     }
 
     /// A tensor of the caller's in the order of time, [L, N, features].
-    fn in_time<'t>(&self, layout: &SequenceLayout, tensor: &'t Tensor<T>, features: usize) -> Result<Cow<'t, [T]>> {
+    fn in_time<'t>(&self, layout: &SequenceLayout, tensor: &'t Tensor<T>, features: usize) -> Result<Rows<'t, T>> {
         let elements = tensor.as_slice();
         if in_order(layout) {
-            return Ok(Cow::Borrowed(elements));
+            return Ok(Rows::Given(elements));
         }
-        let mut ordered = self.zeros(layout, elements.len())?;
+        let mut ordered = self.zeros(layout, elements.len(), false)?;
         for (row, place) in ordered.chunks_exact_mut(features).zip(places(layout)) {
             row.copy_from_slice(&elements[place * features..][..features]);
         }
-        Ok(Cow::Owned(ordered))
+        Ok(Rows::Own(ordered))
     }
 
     /// The layer and direction with that number.
@@ -106,15 +105,17 @@ impl<T: Float> Stack<'_, T> {
         let mut below = self.in_time(layout, call.input, input_size)?;
         for layer in 0..num_layers {
             let is_last = layer + 1 == num_layers;
-            let mut above = self.zeros(layout, if is_last { 0 } else { length * batch * width })?;
+            let mut above = self.zeros(layout, if is_last { 0 } else { length * batch * width }, keep)?;
             for direction in 0..directions {
                 let number = layer * directions + direction;
                 let of = self.direction(layout, number);
                 let hx = call.hx.map(|hx| &hx.as_slice()[number * state..][..state]);
-                let trace = of.forward(cell, self.kernel, &below, hx, keep);
-                let trace = trace.map_err(|_| self.sizes.too_large(layout))?;
-                h_n[number * state..][..state].copy_from_slice(of.last(&trace));
-                let rows = of.outputs(&trace).chunks_exact(size).enumerate();
+                let [states, kept] = of.lengths(cell, keep);
+                let (mut states, mut kept) = (self.zeros(layout, states, keep)?, self.zeros(layout, kept, keep)?);
+                let done = of.forward(cell, self.kernel, &below, hx, (&mut states, &mut kept));
+                done.map_err(|_| self.sizes.too_large(layout))?;
+                h_n[number * state..][..state].copy_from_slice(of.last(&states));
+                let rows = of.outputs(&states).chunks_exact(size).enumerate();
                 if is_last {
                     for ((_, row), place) in rows.zip(places(layout)) {
                         output[place * width + direction * size..][..size].copy_from_slice(row);
@@ -124,61 +125,59 @@ impl<T: Float> Stack<'_, T> {
                         above[place * width + direction * size..][..size].copy_from_slice(row);
                     }
                 }
-                if keep {
-                    run.traces.push(trace);
+                if let (Memory::Kept(states), Memory::Kept(kept)) = (states, kept) {
+                    run.traces.push(Trace { states, kept });
                 }
             }
             if let Some(mask) = self.above(call.mask, layer, above.len()) {
                 above.iter_mut().zip(mask).for_each(|(y, &keep)| *y = *y * keep);
             }
-            let done = std::mem::replace(&mut below, Cow::Owned(above));
-            if let Cow::Owned(done) = done
-                && keep
-                && layer > 0
-            {
+            if let Rows::Own(Memory::Kept(done)) = std::mem::replace(&mut below, Rows::Own(above)) {
                 run.between.push(done);
             }
         }
         Ok(run)
     }
 
-    /// Back through layers and steps, from the last to the first.
+    /// Back through layers and steps, from the last to the first; writes the gradients, over zeros.
     pub fn backward<C: Cell<T, G, K>, const G: usize, const K: usize>(
         &self,
         cell: C,
         call: &Call<'_, T>,
         run: &Run<T>,
         (grad_output, grad_h_n): (&Tensor<T>, Option<&Tensor<T>>),
-    ) -> Result<RecurrentGradients<T>> {
-        let Sizes { layer: name, input_size, hidden_size: size, num_layers, directions, .. } = self.sizes;
+        RecurrentGradients { input: gradient, hx, parameters }: &mut RecurrentGradients<T>,
+    ) -> Result<()> {
+        let Sizes { input_size, hidden_size: size, num_layers, directions, .. } = self.sizes;
         let (layout, width) = (&call.layout, self.sizes.width());
         let (length, batch) = steps_of(layout);
         let (steps, state) = (length * batch, batch * size);
-        let mut parameters: Vec<_> = self.parameters.iter().map(|one| zeros_like(name, one)).collect::<Result<_>>()?;
-        let mut hx = match grad_h_n {
-            Some(grad) => grad.clone(),
-            None => zeros(name, "grad_hx", &self.sizes.state_shape(layout))?,
-        };
         let states = hx.as_mut_slice();
+        if let Some(grad) = grad_h_n {
+            states.copy_from_slice(grad.as_slice());
+        }
         let input = self.in_time(layout, call.input, input_size)?;
         let mut above = self.in_time(layout, grad_output, width)?;
         for layer in (0..num_layers).rev() {
             if let Some(mask) = self.above(call.mask, layer, steps * width) {
-                above.to_mut().iter_mut().zip(mask).for_each(|(g, &keep)| *g = *g * keep);
+                let mut dropped = self.zeros(layout, steps * width, false)?;
+                let kept = above.iter().zip(mask);
+                dropped.iter_mut().zip(kept).for_each(|(dropped, (&g, &keep))| *dropped = g * keep);
+                above = Rows::Own(dropped);
             }
             let x = if layer == 0 { &*input } else { &run.between[layer - 1] };
-            let mut below = self.zeros(layout, x.len())?;
+            let mut below = self.zeros(layout, x.len(), false)?;
             for direction in 0..directions {
                 let number = layer * directions + direction;
                 let of = self.direction(layout, number);
                 let of_outputs = match directions {
-                    1 => Cow::Borrowed(&*above),
+                    1 => Rows::Given(&above),
                     _ => {
-                        let mut own = self.zeros(layout, steps * size)?;
+                        let mut own = self.zeros(layout, steps * size, false)?;
                         for (own, row) in own.chunks_exact_mut(size).zip(above.chunks_exact(width)) {
                             own.copy_from_slice(&row[direction * size..][..size]);
                         }
-                        Cow::Owned(own)
+                        Rows::Own(own)
                     }
                 };
                 let RecurrentParameters { weight_ih, weight_hh, bias_ih, bias_hh } = &mut parameters[number];
@@ -188,31 +187,20 @@ impl<T: Float> Stack<'_, T> {
                     bias_ih: bias_ih.as_mut().map(Tensor::as_mut_slice),
                     bias_hh: bias_hh.as_mut().map(Tensor::as_mut_slice),
                 };
-                let mut other = self.zeros(layout, if direction == 0 { 0 } else { below.len() })?;
+                let mut other = self.zeros(layout, if direction == 0 { 0 } else { below.len() }, false)?;
                 let dx = if direction == 0 { &mut below } else { &mut other };
                 let of_state = &mut states[number * state..][..state];
                 let done =
                     of.backward(cell, self.kernel, (x, &run.traces[number]), (&of_outputs, of_state), (gradients, dx));
                 done.map_err(|_| self.sizes.too_large(layout))?;
-                below.iter_mut().zip(&other).for_each(|(sum, &term)| *sum += term);
+                below.iter_mut().zip(other.iter()).for_each(|(sum, &term)| *sum += term);
             }
-            above = Cow::Owned(below);
+            above = Rows::Own(below);
         }
-        let mut gradient = zeros(name, "grad_input", call.input.shape())?;
+        let gradient = gradient.as_mut_slice();
         for (row, place) in above.chunks_exact(input_size).zip(places(layout)) {
-            gradient.as_mut_slice()[place * input_size..][..input_size].copy_from_slice(row);
+            gradient[place * input_size..][..input_size].copy_from_slice(row);
         }
-        Ok(RecurrentGradients { input: gradient, hx, parameters })
+        Ok(())
     }
-}
-
-fn zeros_like<T: Float>(layer: &str, one: &RecurrentParameters<T>) -> Result<RecurrentParameters<T>> {
-    let like = |name: &str, tensor: &Tensor<T>| zeros(layer, name, tensor.shape());
-    let bias = |name: &str, tensor: &Option<Tensor<T>>| tensor.as_ref().map(|bias| like(name, bias)).transpose();
-    Ok(RecurrentParameters {
-        weight_ih: like("grad_weight_ih", &one.weight_ih)?,
-        weight_hh: like("grad_weight_hh", &one.weight_hh)?,
-        bias_ih: bias("grad_bias_ih", &one.bias_ih)?,
-        bias_hh: bias("grad_bias_hh", &one.bias_hh)?,
-    })
 }

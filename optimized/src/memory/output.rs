@@ -6,8 +6,6 @@
 //! then. Main memory is written once, and kernels never see what is uninitialised.
 
 use crate::simd::{Lanes, MOST_LANES, Simd};
-use bytemuck::{Pod, Zeroable};
-use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -223,37 +221,6 @@ impl<'a, T> Iterator for Blocks<'a, T> {
 
 impl<T> ExactSizeIterator for Blocks<'_, T> {}
 
-/// A cache line, at whose boundaries registers of any instruction set are loaded fastest.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u64; 8]);
-
-/// Buffers of more bytes are not kept: 8 MiB, twice what kernels commonly ask for.
-const KEPT: usize = 1 << 23;
-
-/// A thread keeps no more buffers, as no kernel asks for more at the same time.
-const MOST_SPARE: usize = 2;
-
-thread_local! {
-    /// Buffers that are not in use.
-    static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends `len` elements of this thread's scratch memory, aligned to a cache line and holding what its last user left there:
-/// memory that is kept need not be mapped again, which costs more than most kernels.
-pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    let mut lines = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    let due = (len * size_of::<T>()).div_ceil(size_of::<Line>());
-    lines.resize(due.max(lines.len()), Line::zeroed());
-    let result = work(&mut bytemuck::cast_slice_mut(&mut lines)[..len]);
-    SPARE.with_borrow_mut(|spare| {
-        if spare.len() < MOST_SPARE && size_of_val(&*lines) <= KEPT {
-            spare.push(lines);
-        }
-    });
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,38 +250,6 @@ mod tests {
         }
         let tensor = memory.tensor(&[2, 5]).unwrap();
         assert!(tensor.as_slice().iter().copied().eq((0..10).map(f64::from)));
-    }
-
-    #[test]
-    fn scratch_is_aligned_and_nests() {
-        scratch::<f32, _>(100, |a| {
-            a.fill(1.0);
-            scratch::<f64, _>(1000, |b| {
-                b.fill(2.0);
-                assert!(a.as_ptr().addr() % 64 == 0 && b.as_ptr().addr() % 64 == 0);
-                assert!((a.len(), b.len()) == (100, 1000) && a.iter().all(|&x| x == 1.0));
-            });
-        });
-    }
-
-    /// The lengths of the buffers that this thread keeps, in bytes.
-    fn kept() -> Vec<usize> {
-        SPARE.with_borrow(|spare| spare.iter().map(|lines| size_of_val(&**lines)).collect())
-    }
-
-    #[test]
-    fn scratch_is_kept_but_for_what_is_many_or_large() {
-        assert!(kept().is_empty());
-        scratch::<f32, _>(17, |a| a.fill(1.0));
-        assert_eq!(kept(), [128]);
-        scratch::<f32, _>(16, |a| assert!(a.iter().all(|&x| x == 1.0)));
-        assert_eq!(kept(), [128]);
-        scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| {})));
-        assert_eq!(kept(), [64, 64]);
-        scratch::<f64, _>(1 << 20, |_| {});
-        assert_eq!(kept(), [64, 8 << 20]);
-        scratch::<f64, _>((1 << 20) + 1, |_| {});
-        assert_eq!(kept(), [64]);
     }
 
     #[test]
