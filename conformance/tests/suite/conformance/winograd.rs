@@ -2,7 +2,7 @@
 
 use conformance::{
     Case, Conclusion, DType, Declaration, Expect, Group, Implementation, Limits, Mode, Optimized, Outcome, Results,
-    Selection, Trial, Variant, replay,
+    Selection, Trial, Variant,
 };
 use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, StandardNormal};
@@ -15,10 +15,10 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (channels, groups, [height, width], images, padding, mode) in [
         ([16, 16], 1, [9, 16], 2, [1, 1], "zeros"),
-        ([17, 21], 1, [12, 14], 3, [0, 2], "zeros"),
+        ([17, 21], 1, [8, 9], 3, [0, 2], "zeros"),
         ([40, 16], 1, [7, 24], 1, [2, 1], "circular"),
-        ([32, 48], 2, [13, 13], 1, [1, 1], "reflect"),
-        ([160, 16], 1, [12, 12], 1, [1, 0], "replicate"),
+        ([32, 34], 2, [13, 11], 1, [1, 1], "reflect"),
+        ([34, 16], 1, [12, 13], 1, [1, 0], "replicate"),
     ] {
         let mut random = |shape: &[usize]| {
             let draw = |_: &[usize]| <StandardNormal as Distribution<f32>>::sample(&StandardNormal, &mut rng);
@@ -48,10 +48,11 @@ fn by(algorithm: &str) -> Variant {
 fn every_run_is_within_its_own_bound() {
     for case in cases() {
         let mut ran = 0;
+        let trial = Trial::new(&case, "a test");
         let own = Optimized.variants(&case, &Selection::default());
         let all = Optimized.variants(&case, &Selection { fixed: Variant::default(), all: true });
         for variant in own.into_iter().chain(all) {
-            let verdict = replay(&case, "a test", &Optimized, &variant, &Limits::default());
+            let verdict = trial.replay(&Optimized, &variant, &Limits::default());
             match verdict.conclusion {
                 Conclusion::NotApplicable(_) => {}
                 conclusion => {
@@ -65,19 +66,21 @@ fn every_run_is_within_its_own_bound() {
     }
 }
 
-/// With another algorithm, the literal bound is the one that counts; it does not admit what Winograd's formula comes to.
+/// With another algorithm, the literal bound is the one that counts. It does not admit Winograd's formula, in which what a window
+/// does not read is rounded as well: here all but one element of each image are 0, and so are most terms.
 #[test]
 fn the_bound_is_declared_where_it_is_due_and_nowhere_else() {
-    let mut outside = 0;
-    for case in cases() {
+    for mut case in cases() {
         let declared = |variant: &Variant| Optimized.declaration(&case, DType::F32, variant).winograd;
         assert_eq!([Variant::default(), by("winograd"), by("im2col")].map(|v| declared(&v)), [true, true, false]);
+        let Some(vocabulary::StateTensor::F32(x)) = case.tensor(Group::In, "input") else { panic!() };
+        let sparse = Tensor::from_fn(x.shape(), |i| if i[1..] == [0, 2, 2] { 1.1_f32 } else { 0.0 }).unwrap();
+        case.insert(Group::In, "input", sparse);
         let outcome = Optimized.run(&case, &by("winograd"));
-        let literal = |_| Declaration::LITERAL;
-        let verdict = Trial::new(&case, "a test").judge(&outcome, literal, false);
-        outside += usize::from(matches!(verdict.conclusion, Conclusion::Failed(_)));
+        let judged = |declaration: Declaration| Trial::new(&case, "a test").judge(&outcome, |_| declaration, false);
+        assert!(matches!(judged(Declaration::LITERAL).conclusion, Conclusion::Failed(_)), "{:?}", case.options);
+        assert!(judged(Declaration { winograd: true, ..Declaration::LITERAL }).has_passed(), "{:?}", case.options);
     }
-    assert!(outside > 0, "the literal bound admits Winograd's formula");
     let mut small = cases().remove(0);
     for (name, channels) in [("in_channels", 8), ("out_channels", 8)] {
         small.options.insert(name.into(), json!(channels));
@@ -86,24 +89,18 @@ fn the_bound_is_declared_where_it_is_due_and_nowhere_else() {
     assert!(Optimized.declaration(&small, DType::F32, &by("winograd")).winograd);
 }
 
-/// One term of one element, left out, exceeds the bound: in the output, and in each gradient.
+/// A term of one element, left out, exceeds the bound: in the output, and in each gradient.
 #[test]
 fn a_term_that_is_missing_is_seen() {
     for case in cases() {
         let Outcome::Values(Results::F32(results)) = Optimized.run(&case, &by("winograd")) else { panic!() };
-        let of = |group, name| match case.tensor(group, name) {
-            Some(vocabulary::StateTensor::F32(tensor)) => tensor.clone(),
-            _ => panic!(),
-        };
-        let (x, w) = (of(Group::In, "input"), of(Group::State, "weight"));
-        // A small term: the smallest of the first sixteen weights by the smallest of as many elements.
-        let smallest =
-            |tensor: &Tensor<f32>| tensor.as_slice()[..16].iter().fold(f32::MAX, |least, x| least.min(x.abs()));
+        // What the product of two normal numbers comes to, in the mean.
+        let term = 2.0 / std::f32::consts::PI;
         for (group, name) in [(Group::Out, "output"), (Group::GradIn, "input"), (Group::GradState, "weight")] {
             let mut faulty = results.clone();
             let tensor = faulty.float_mut(group, name).unwrap();
             let middle = tensor.len() / 2;
-            tensor.as_mut_slice()[middle] += smallest(&x).max(0.01) * smallest(&w).max(0.01);
+            tensor.as_mut_slice()[middle] += term;
             let outcome = Outcome::Values(Results::F32(faulty));
             let declaration = |dtype| Optimized.declaration(&case, dtype, &by("winograd"));
             let verdict = Trial::new(&case, "a test").judge(&outcome, declaration, false);
