@@ -11,6 +11,8 @@ use super::Problem;
 use super::unrolled::{Turned, Unrolled};
 use crate::counters::Counter;
 use crate::kernels::packed::{self, FEW_TILES, Factor, Matrix, Multiply, Output, PANELS, ROWS};
+use crate::kernels::tiles::Tile;
+use crate::memory::scratch;
 use crate::simd::{Isa, Lanes};
 use crate::threads::Threads;
 
@@ -32,10 +34,7 @@ pub fn gradient<T: Lanes>(
     let pieces = pieces(problem, groups * outputs.div_ceil(size.0) * depth.div_ceil(size.1)); // 2
     let of_a_piece = images.div_ceil(pieces);
     let pieces = images.div_ceil(of_a_piece);
-    let len = dw.len();
-    let mut sums = vec![T::ZERO; if pieces > 1 { pieces * len } else { 0 }];
-    let matrices = if pieces > 1 { &mut sums } else { &mut *dw };
-    packed::for_each_tile(threads, matrices, (outputs, depth), [size; 2], |matrix, tile| {
+    let work = |matrix: usize, tile: Tile<'_, T>| {
         let (image, group) = (matrix / groups * of_a_piece, matrix % groups);
         let count = of_a_piece.min(images - image);
         let x = &x[(image * groups + group) * inputs * area..];
@@ -44,10 +43,16 @@ pub fn gradient<T: Lanes>(
         let r = Factor::Made { elements: &g, column: tile.row };
         let (a, first, depth) = (Matrix::Made(&u), tile.column, count * positions);
         Multiply { counter, a, first, r, depth, span, output: Output::Turned(tile, None) }.run(isa);
-    });
-    for sums in sums.chunks(len) {
-        dw.iter_mut().zip(sums).for_each(|(sum, x)| *sum += *x); // 2
+    };
+    if pieces == 1 {
+        return packed::for_each_tile(threads, dw, (outputs, depth), [size; 2], work);
     }
+    scratch(pieces * dw.len(), |sums| {
+        packed::for_each_tile(threads, sums, (outputs, depth), [size; 2], work);
+        for sums in sums.chunks(dw.len()) {
+            dw.iter_mut().zip(sums).for_each(|(sum, x)| *sum += *x); // 2
+        }
+    });
 }
 
 /// Into how many pieces the images are cut, where a piece has so many tiles.
