@@ -89,7 +89,7 @@ pub const TABLE: &[Declared] = &[
         implementation: ANYONE,
         layer: None,
         dtype: None,
-        formulas: "every one that implementations are known to use: scale and shift worked out beforehand, quotients and products \
+        formulas: "those that PyTorch, and others like it on a CPU, are known to use: scale and shift worked out beforehand, quotients and products \
                    in any order, the second forms of Real::or_written",
         reason: "nothing is known of it; 4 ulps is the largest that numpy, CUDA and the usual mathematical libraries state",
         declaration: Declaration::foreign,

@@ -34,7 +34,11 @@ const OUTPUT: [[f64; 4]; 2] = [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, -1.0]];
 /// Makes the results of Conv2d's literal formula admit those of Winograd's, where windows are of 3x3 neighbours at every element.
 pub(crate) fn admit(task: &Task<'_, Bounded>, results: &mut Named<Bounded>) -> Result<()> {
     let options: Conv2dOptions = task.options_with_placement(&[])?;
-    if [options.kernel_size, options.stride, options.dilation].map(|pair| pair.axes()) != [[3; 2], [1; 2], [1; 2]] {
+    // An input without channels has an output without any, whatever the options say.
+    let is_empty = options.in_channels == 0;
+    if is_empty
+        || [options.kernel_size, options.stride, options.dilation].map(|pair| pair.axes()) != [[3; 2], [1; 2], [1; 2]]
+    {
         return Ok(());
     }
     let padding = match options.padding {
@@ -204,7 +208,8 @@ fn transposed<const R: usize, const C: usize>(m: &[[f64; C]; R]) -> [[f64; R]; C
 
 /// A number that may be computed in either way. An infinity or NaN of the second is none of the first's, which is computed there.
 fn or(literal: Bounded, other: Bounded) -> Bounded {
-    let (literal, other) = (literal.closed(), other.closed());
+    // An infinity that may have come instead is not shown either.
+    let (literal, other) = (literal.closed(), other.closed().held_finite());
     let alike = literal.value() == other.value() && literal.bound() == 0.0 && other.bound() == 0.0;
     if alike || !other.value().is_finite() { literal } else { Real::select(Condition::Either, literal, other) }
 }
@@ -213,13 +218,13 @@ fn from_fn<const R: usize, const C: usize>(f: impl Fn(usize, usize) -> Bounded) 
     std::array::from_fn(|i| std::array::from_fn(|j| f(i, j)))
 }
 
-/// M·X·Mᵀ, as sums of what M does not have times 0.
+/// M·X·Mᵀ, columns first, as sums of what M does not have times 0.
 fn sandwich<const R: usize, const C: usize>(m: &[[f64; C]; R], x: &[[Bounded; C]; C]) -> [[Bounded; R]; R] {
     let sum = |row: &[f64; C], of: &dyn Fn(usize) -> Bounded| {
         let terms = row.iter().enumerate().filter(|(_, factor)| **factor != 0.0);
         terms.fold(Bounded::zero(), |sum, (k, factor)| sum + Bounded::exact(*factor) * of(k))
     };
-    let rows: [[Bounded; C]; R] = from_fn(|i, j| sum(&m[i], &|k| x[k][j]));
+    let rows: [[Bounded; C]; R] = from_fn(|i, j| sum(&m[i], &|k| x[k][j]).closed());
     from_fn(|i, j| sum(&m[j], &|k| rows[i][k]))
 }
 

@@ -81,8 +81,8 @@ impl Execution {
     /// Calls kernels with the instruction set in force and the threads, as they ask for; all of them, on whichever thread, take
     /// scratch memory from the workspace.
     pub(crate) fn run<R>(&self, kernels: impl FnOnce((Isa, Threads)) -> R) -> R {
-        // Without one, the caller's thread is in none: kernels call no layers.
-        let _workspace = self.workspace.clone().map(|workspace| memory::enter(Some(workspace)));
+        // Without one, too: a thread of the caller's own pool, waiting in another layer's call, may have been lent to this one.
+        let _workspace = memory::enter(self.workspace.clone());
         kernels(self.kernel())
     }
 

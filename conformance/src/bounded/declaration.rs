@@ -43,7 +43,7 @@ pub struct Declaration {
     /// Whether a number that the formula writes in two ways ([`reference::Real::or_written`]) may be computed in the second.
     pub other_forms: bool,
     /// Whether Conv2d's windows of 3x3 neighbours may be computed by Winograd's formula (`winograd.rs`), whose roundings are other
-    /// ones, and the input's gradient likewise.
+    /// ones, and the gradients of input and weight likewise.
     pub winograd: bool,
 }
 

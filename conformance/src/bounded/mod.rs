@@ -285,6 +285,11 @@ impl<const WIDE: bool> Bounded<WIDE> {
         }
     }
 
+    /// The same number, of an implementation that computes it in another way where it would be an infinity.
+    pub(crate) fn held_finite(self) -> Self {
+        Self { overflow: 0, ..self }
+    }
+
     /// The same number, which may also be an infinity of that sign.
     fn or_infinity(self, sign: i8) -> Self {
         match self.overflow {

@@ -78,7 +78,14 @@ pub(super) fn additional_numbers(case: &Case) -> u128 {
         Err(_) => 0,
     };
     let parameters = product(&options.weight_shape()).saturating_add(options.out_channels as u128);
-    parameters.saturating_mul(2).saturating_add(output.saturating_mul(2)).saturating_add(product(input))
+    // Of Winograd's formula (`winograd.rs`), 16 numbers for each pair of channels, and what is padded.
+    let winograd = if options.kernel_size.axes() == [3, 3] {
+        2 * product(&options.weight_shape()).saturating_add(output).saturating_add(product(input))
+    } else {
+        0
+    };
+    let layer = parameters.saturating_mul(2).saturating_add(output.saturating_mul(2)).saturating_add(product(input));
+    layer.saturating_add(winograd)
 }
 
 /// An upper bound of the output's sizes, for an input that was checked.

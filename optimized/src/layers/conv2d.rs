@@ -1,4 +1,4 @@
-//! Conv2d: products of matrices or, for few terms, straight from the input.
+//! Conv2d: products of matrices; by Winograd's formula, fewer of them; or, for few terms, straight from the input.
 
 use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
 use crate::kernels::conv2d::{Convolution, MOST_CHANNELS, MOST_TERMS, Problem, Way, winograd_takes};
@@ -146,8 +146,9 @@ impl<T: Float> Conv2d<T> {
     /// The algorithms for an input of `input_shape`, in the order of forward's preference, and why some of them refuse it. A forced
     /// algorithm makes no difference here; either gradient may prefer another order.
     ///
-    /// `pointwise` takes kernels of one tap, neither padded nor strided; `winograd` kernels of 3x3 taps, neither strided nor dilated, and
-    /// computes the input's gradient as `im2col` does where other than zeros are padded; `direct` keeps what a
+    /// `pointwise` takes kernels of one tap, neither padded nor strided; `winograd` kernels of 3x3 taps, neither strided nor dilated, of
+    /// groups of at most 1024 channels, and computes as `im2col` does what is not finite, and the input's gradient where other than
+    /// zeros are padded; `direct` keeps what a
     /// row of the output reads, so it refuses windows of too many terms; `im2col` accepts everything.
     ///
     /// # Errors
@@ -349,7 +350,7 @@ const CHANNELS_OF_DIRECT_BACKWARD: usize = 2;
 /// `im2col` takes 2.3; of 64, 13.5 and 22; of 256, 14², 10.8 and 24.
 const CHANNELS_OF_WINOGRAD: usize = 16;
 
-/// Of so many positions of outputs, too: of 512 channels, 7², one image takes 6.3 ms and 5.9, and its gradients 15.8 and 10.3,
+/// Of so many outputs of a channel, too: of 512 channels, 7², one image takes 6.3 ms and 5.9, and its gradients 15.8 and 10.3,
 /// as weights are transformed for few tiles; of 256, 14², 2.3 and 4.7, 4.8 and 6.5.
 const OUTPUTS_OF_WINOGRAD: usize = 128;
 
@@ -363,7 +364,7 @@ fn order(problem: &Problem, direction: Direction) -> &'static [&'static str] {
     if problem.outputs <= most {
         &["direct", "pointwise", "im2col", "winograd"]
     } else if problem.inputs.min(problem.outputs) >= CHANNELS_OF_WINOGRAD
-        && problem.images * problem.positions() >= OUTPUTS_OF_WINOGRAD
+        && problem.outputs_of_a_channel() >= OUTPUTS_OF_WINOGRAD
     {
         &["pointwise", "winograd", "im2col", "direct"]
     } else {

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex};
 #[repr(C, align(64))]
 struct Line([u64; 8]);
 
-/// Buffers of more bytes are not kept by a thread: 8 MiB, twice what kernels commonly ask for.
-const KEPT: usize = 1 << 23;
+/// Buffers of more bytes are not kept by a thread: 16 MiB, as much as kernels ask for at once.
+const KEPT: usize = 1 << 24;
 
 /// A thread keeps no more bytes: two of the largest buffers.
 const MOST_KEPT: usize = 2 * KEPT;
@@ -68,7 +68,7 @@ impl Spare {
 /// threads, a call takes as much as those need that happen to work at the same time. Several layers may share a workspace, and
 /// several threads may call them at once: it then holds what all of them need at the same time. Results do not depend on it.
 ///
-/// Without a workspace, each thread keeps at most 16 MiB for itself, in buffers of at most 8 MiB.
+/// Without a workspace, each thread keeps at most 32 MiB for itself, in buffers of at most 16 MiB.
 ///
 /// ```
 /// use optimized::{Execution, Linear, LinearOptions, Tensor, Workspace};
@@ -260,11 +260,11 @@ mod tests {
         assert_eq!(kept(), [128]);
         scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| scratch::<f32, _>(1, |_| {})));
         assert_eq!(kept(), [64, 64, 128]);
-        scratch::<f64, _>(1 << 20, |_| {});
-        assert_eq!(kept(), [64, 64, 8 << 20]);
-        scratch::<f64, _>(1 << 20, |_| scratch::<f64, _>(1 << 20, |_| {}));
-        assert_eq!(kept(), [64, 8 << 20]); // the second would be more than 16 MiB
-        scratch::<f64, _>((1 << 20) + 1, |_| {});
+        scratch::<f64, _>(1 << 21, |_| {});
+        assert_eq!(kept(), [64, 64, 16 << 20]);
+        scratch::<f64, _>(1 << 21, |_| scratch::<f64, _>(1 << 21, |_| {}));
+        assert_eq!(kept(), [64, 16 << 20]); // the second would be more than 32 MiB
+        scratch::<f64, _>((1 << 21) + 1, |_| {});
         assert_eq!(kept(), [64]);
         let many: Vec<_> = (0..20).map(|_| Scratch::<f32>::new(1)).collect();
         drop(many);

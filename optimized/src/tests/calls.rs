@@ -264,6 +264,7 @@ pub fn calls(execution: &Execution) -> Vec<Call> {
         (Conv2dOptions::new(6, 20, 3).padding(1).padding_mode(PaddingMode::Reflect), [5, 6, 19, 21], [5, 20, 19, 21]),
         (Conv2dOptions::new(6, 6, 3).groups(6).stride(2).bias(false), [2, 6, 19, 21], [2, 6, 9, 10]),
         (Conv2dOptions::new(12, 30, 1), [3, 12, 17, 17], [3, 30, 17, 17]),
+        (Conv2dOptions::new(16, 18, 3).padding(1), [5, 16, 19, 21], [5, 18, 19, 21]),
     ] {
         let conv = Conv2d::init(options, &mut SmallRng::seed_from_u64(1)).unwrap();
         of_one!(calls, execution, Conv2d, conv, tensor_f32(&shape, 1), tensor_f32(&output, 2));

@@ -114,7 +114,9 @@ fn every_geometry_is_exact_in_every_mode() {
         if mode != PaddingMode::Zeros {
             let mut crop = Conv2dOptions::new(2, 3, 2).padding_mode(mode);
             crop.padding = Padding::Explicit([-2, 1]);
-            check(crop, [2, 2, 8, 5]);
+            check(crop.clone(), [2, 2, 8, 5]);
+            crop.kernel_size = 3.into();
+            check(crop, [2, 2, 9, 6]);
         }
     }
 }
@@ -339,6 +341,11 @@ fn huge_sizes_are_computed_or_refused() {
         let many = of(Conv2dOptions::new(1, 1, 1).padding(1 << 61).padding_mode(mode));
         assert!(many.forward(&x).is_err());
         assert!(many.forward(&Tensor::full(&[0, 1, 4, 4], 1.0).unwrap()).is_err());
+        let w = Tensor::full(&[16, 16, 3, 3], 1.0).unwrap();
+        let many = Conv2dOptions::new(16, 16, 3).padding(1 << 61).bias(false).padding_mode(mode);
+        let many = Conv2d::with_parameters(many, w, None).unwrap();
+        assert!(many.forward(&Tensor::full(&[1, 16, 4, 4], 1.0).unwrap()).is_err());
+        let _ = many.choices(&[0, 16, 4, 4]);
         let apart = Conv2dOptions::new(1, 1, 2).padding(1 << 61).dilation((1 << 62) + 3).padding_mode(mode);
         let mut conv = of(apart);
         for execution in accepted(&conv, &[1, 1, 4, 4]) {

@@ -1,8 +1,8 @@
 //! Winograd's formula, whose roundings are other ones than the literal formula's: bounded by running it itself, where it runs.
 
 use conformance::{
-    Case, Conclusion, DType, Declaration, Expect, Group, Implementation, Limits, Mode, Optimized, Outcome, Results,
-    Selection, Trial, Variant,
+    Case, Conclusion, DType, Declaration, Expect, Group, Implementation, Limits, Mode, Named, Optimized, Outcome,
+    Results, Selection, Trial, Variant,
 };
 use rand::{SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, StandardNormal};
@@ -101,10 +101,28 @@ fn a_term_that_is_missing_is_seen() {
             let tensor = faulty.float_mut(group, name).unwrap();
             let middle = tensor.len() / 2;
             tensor.as_mut_slice()[middle] += term;
-            let outcome = Outcome::Values(Results::F32(faulty));
             let declaration = |dtype| Optimized.declaration(&case, dtype, &by("winograd"));
-            let verdict = Trial::new(&case, "a test").judge(&outcome, declaration, false);
+            let trial = Trial::new(&case, "a test");
+            let judged =
+                |results: &Named<f32>| trial.judge(&Outcome::Values(Results::F32(results.clone())), declaration, false);
+            let verdict = judged(&faulty);
             assert!(matches!(verdict.conclusion, Conclusion::Failed(_)), "{group}.{name}: {:?}", verdict.conclusion);
+            // The bound itself is what decides, and it is of the literal one's size.
+            let worst = verdict.judgements.iter().find_map(|judgement| judgement.worst.clone()).unwrap();
+            assert!(worst.place == middle);
+            for (share, passes) in [(0.99, true), (1.01, false)] {
+                let tensor = faulty.float_mut(group, name).unwrap();
+                tensor.as_mut_slice()[middle] = (worst.expected + share * worst.bound) as f32;
+                assert_eq!(judged(&faulty).has_passed(), passes, "{group}.{name}: {share}");
+            }
+            let tensor = faulty.float_mut(group, name).unwrap();
+            tensor.as_mut_slice()[middle] = (worst.expected + 4.0 * worst.bound) as f32;
+            let literal = trial.judge(&Outcome::Values(Results::F32(faulty.clone())), |_| Declaration::LITERAL, false);
+            assert!(!literal.has_passed(), "{group}.{name}: the bound is a quarter of the literal one");
+            let tensor = faulty.float_mut(group, name).unwrap();
+            tensor.as_mut_slice()[middle] = (worst.expected + 0.2 * worst.bound) as f32;
+            let literal = trial.judge(&Outcome::Values(Results::F32(faulty)), |_| Declaration::LITERAL, false);
+            assert!(literal.has_passed(), "{group}.{name}: the bound is five times the literal one");
         }
     }
 }

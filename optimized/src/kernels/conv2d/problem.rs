@@ -59,6 +59,11 @@ impl Problem {
         self.axes[0].windows * self.axes[1].windows
     }
 
+    /// Elements of a channel of the output, of all images; as many as can be counted, of an output that cannot be stored.
+    pub fn outputs_of_a_channel(&self) -> usize {
+        self.axes.iter().fold(self.images, |product, axis| product.saturating_mul(axis.windows))
+    }
+
     /// Taps of a channel.
     pub fn taps(&self) -> usize {
         self.axes[0].kernel * self.axes[1].kernel

@@ -12,15 +12,15 @@
 //! 1. tiles go by bands, whose transforms take a few MB ([`TRANSFORMED`]) and are made by all threads, some channels each;
 //! 2. threads then take tiles of the 16 matrices of sums, to which each band's products are added; the transforms of the input
 //!    are turned over where they are packed;
-//! 3. weights whose gradients are not all finite are computed by the plain loop.
+//! 3. where one gradient is not finite, all are computed as by [`im2col`].
 
 use super::grid::Grid;
 use super::tiles::{Layout, ToTiles};
 use super::weights::FromRow;
-use super::{COUNTER, PLACES, WEIGHTS, apart};
-use crate::kernels::conv2d::Problem;
+use super::{COUNTER, PLACES, apart, channels_at_once};
 use crate::kernels::conv2d::unrolled::turn_over;
-use crate::kernels::packed::{self, Factor, Made, Matrix, Multiply, Output, PANELS, ROWS};
+use crate::kernels::conv2d::{Problem, weight};
+use crate::kernels::packed::{self, FEW_TILES, Factor, Made, Matrix, Multiply, Output, PANELS, ROWS};
 use crate::kernels::tiles::Tile;
 use crate::kernels::windows::Axis;
 use crate::memory::scratch;
@@ -32,9 +32,6 @@ use vocabulary::PaddingMode;
 /// Elements of the transforms of a band, about: 4 MiB of f32.
 const TRANSFORMED: usize = 1 << 20;
 
-/// Fewer tasks than this are made smaller.
-const FEW_TASKS: usize = 16;
-
 /// `dw[o][c][i][j] = Σ_n Σ_a Σ_b g[n][o][a][b]·x̃[n][c][a + i][b + j]`.
 pub fn backward_weight<T: Lanes>(
     problem: &Problem,
@@ -43,12 +40,16 @@ pub fn backward_weight<T: Lanes>(
     dw: &mut [T],
 ) {
     let Problem { groups, inputs, outputs, .. } = *problem;
-    let most = (WEIGHTS / apart(PLACES * inputs)).max(1);
+    let most = channels_at_once::<T>(inputs);
     for (group, dw) in dw.chunks_mut(outputs * inputs * 9).enumerate().take(groups) {
         for (i, dw) in dw.chunks_mut(most * inputs * 9).enumerate() {
             let channels = i * most..i * most + dw.len() / (inputs * 9);
             Group { problem, kernel: (isa, threads), g, x, group, channels }.gradient(dw);
         }
+    }
+    if !dw.iter().all(|x| x.magnitude() <= T::MAX) {
+        dw.fill(T::ZERO);
+        weight::gradient(COUNTER, problem, (isa, threads), (g, x), dw); // 3
     }
 }
 
@@ -64,21 +65,15 @@ struct Group<'a, T> {
 
 impl<T: Lanes> Group<'_, T> {
     fn gradient(&self, dw: &mut [T]) {
-        let &Self { problem, kernel: (isa, threads), group, ref channels, .. } = self;
+        let &Self { problem, kernel: (isa, threads), ref channels, .. } = self;
         let inputs = problem.inputs;
         let step = apart(PLACES * inputs);
         scratch(channels.len() * step, |sums| {
             sums.fill(T::ZERO);
             self.sums(sums);
-            let rows = sums.chunks(step).zip(dw.chunks_mut(inputs * 9)).enumerate();
-            threads::for_each(threads, rows, |(o, (sums, dw))| {
-                simd::run(isa, FromRow { sums, dw: &mut *dw });
-                for (c, dw) in dw.chunks_mut(9).enumerate() {
-                    if !dw.iter().all(|x| x.magnitude() <= T::MAX) {
-                        let pair = (group * problem.outputs + channels.start + o, group * inputs + c);
-                        literal(problem, (self.g, self.x), pair, dw); // 3
-                    }
-                }
+            let rows = sums.chunks(step).zip(dw.chunks_mut(inputs * 9));
+            threads::for_each(threads, rows, |(sums, dw)| {
+                simd::run(isa, FromRow { sums, dw });
             });
         });
     }
@@ -102,29 +97,45 @@ impl<T: Lanes> Group<'_, T> {
                 let layout = Layout { span: width, panel: 0, channel, place: width };
                 // 1
                 let (of_x, of_g) = transformed.split_at_mut(inputs * channel);
-                let share = (inputs + channels.len()).div_ceil(FEW_TASKS);
+                let share = (inputs + channels.len()).div_ceil(FEW_TILES);
                 let tasks = of_x.chunks_mut(share * channel).enumerate().map(|task| (true, task));
                 let tasks = tasks.chain(of_g.chunks_mut(share * channel).enumerate().map(|task| (false, task)));
                 let tasks: Vec<_> = tasks.collect();
                 threads::for_each(threads, tasks.into_iter(), |(is_input, (i, transformed))| {
-                    let channels_here = transformed.len() / channel;
+                    let count = transformed.len() / channel;
                     scratch(grid.phases(width), |phases| match is_input {
                         true => {
                             let x = &x[(group * inputs + i * share) * area..];
                             let (axes, image) = (&problem.axes, groups * inputs * area);
-                            let channels = channels_here;
                             simd::run(
                                 isa,
-                                ToTiles::<_, false> { axes, x, image, channels, runs, layout, phases, transformed },
+                                ToTiles::<_, false> {
+                                    axes,
+                                    x,
+                                    image,
+                                    channels: count,
+                                    runs,
+                                    layout,
+                                    phases,
+                                    transformed,
+                                },
                             );
                         }
                         false => {
                             let x = &g[(group * outputs + channels.start + i * share) * positions..];
                             let (axes, image) = (&of_gradient, groups * outputs * positions);
-                            let channels = channels_here;
                             simd::run(
                                 isa,
-                                ToTiles::<_, true> { axes, x, image, channels, runs, layout, phases, transformed },
+                                ToTiles::<_, true> {
+                                    axes,
+                                    x,
+                                    image,
+                                    channels: count,
+                                    runs,
+                                    layout,
+                                    phases,
+                                    transformed,
+                                },
                             );
                         }
                     });
@@ -186,22 +197,5 @@ impl<T: Lanes> Made<T> for Turned<'_, T> {
     fn part(&self, rows: Range<usize>, columns: Range<usize>, part: &mut [T], step: usize) {
         let from = |c: usize| &self.of_x[c * self.channel..][rows.clone()];
         turn_over(columns, from, part, step);
-    }
-}
-
-/// The gradient of the nine weights of an output and an input channel, by the plain loop.
-fn literal<T: Lanes>(problem: &Problem, (g, x): (&[T], &[T]), (o, c): (usize, usize), dw: &mut [T]) {
-    let ([height, width], area, positions) = (&problem.axes, problem.area(), problem.positions());
-    for (tap, dw) in dw.iter_mut().enumerate() {
-        *dw = T::ZERO;
-        for image in 0..problem.images {
-            let x = &x[(image * problem.groups * problem.inputs + c) * area..][..area];
-            let g = &g[(image * problem.groups * problem.outputs + o) * positions..][..positions];
-            for (position, g) in g.iter().enumerate() {
-                let (a, b) = (position / width.windows, position % width.windows);
-                let place = height.source(a, tap / 3).zip(width.source(b, tap % 3));
-                *dw += *g * place.map_or(T::ZERO, |(h, v)| x[h * width.size + v]);
-            }
-        }
     }
 }

@@ -2,14 +2,12 @@
 
 use super::super::Problem;
 use super::BLOCK;
+use crate::kernels::packed::FEW_TILES;
 use crate::simd::MOST_LANES;
 use std::ops::Range;
 
 /// A task has so many tiles at least, where there are as many: few enough to be many tasks, enough to fill blocks.
 const TASK: usize = 3 * BLOCK;
-
-/// Fewer tasks than this are made smaller, where they have tiles enough.
-const FEW_TASKS: usize = 16;
 
 /// Images of more tiles across are read row by row, as a block takes in few of their rows.
 const NARROW: usize = 32;
@@ -99,7 +97,7 @@ impl<'a> Grid<'a> {
         let of_an_image = down * across;
         let images = TASK.div_ceil(of_an_image).min(problem.images);
         // Where there are few images, each is cut into bands of rows.
-        let bands = (of_an_image / TASK).min(FEW_TASKS.div_ceil(problem.images)).max(1);
+        let bands = (of_an_image / TASK).min(FEW_TILES.div_ceil(problem.images)).max(1);
         let rows = if images > 1 { down } else { down.div_ceil(bands) };
         Self { problem, tiles, rows, images }
     }

@@ -17,8 +17,7 @@
 //!    each call, for as many output channels as [`WEIGHTS`] allows, so that it can't go stale;
 //! 2. an image's rows are split into even and odd ones, and these into even and odd elements: what neighbouring tiles read at
 //!    one place are neighbours then, and all transforms go register by register ([`tiles`]);
-//! 3. a tile whose outputs are not all finite is computed by the plain loop ([`literal`]), since one infinity would
-//!    come back as NaN in all of a tile;
+//! 3. where one sum is not finite, all is computed by [`im2col`], since an infinity would come back as NaN in all of a tile;
 //! 4. the input's gradient is a convolution of the output's by the taps in the opposite order, in which padded zeros are no
 //!    terms;
 //! 5. threads take some images, or some rows of an image, that the shapes alone decide on.
@@ -26,7 +25,6 @@
 mod columns;
 mod gradient;
 mod grid;
-mod literal;
 mod outputs;
 mod tiles;
 mod weights;
@@ -41,8 +39,8 @@ use crate::memory::scratch;
 use crate::simd::{self, Isa, Lanes, MOST_LANES};
 use crate::threads::{self, Threads};
 use grid::{Grid, Task};
-use literal::Literal;
 use outputs::FromTiles;
+use std::sync::atomic::AtomicBool;
 use tiles::{Layout, ToTiles};
 use weights::Weights;
 
@@ -57,8 +55,13 @@ const BLOCK: usize = 64;
 /// Groups of more input or output channels are refused: the transforms of a block would take more than 4 MiB of f32.
 pub const MOST_CHANNELS: usize = 1024;
 
-/// Elements of the transformed weight that are kept at once, about: 16 MiB of f32.
-const WEIGHTS: usize = 1 << 22;
+/// Bytes of the transformed weight that are kept at once, about: 16 MiB.
+const WEIGHTS: usize = 1 << 24;
+
+/// So many output channels' weights are transformed at once, of so many input channels.
+fn channels_at_once<T>(inputs: usize) -> usize {
+    (WEIGHTS / size_of::<T>() / apart(PLACES * inputs)).max(1)
+}
 
 /// Whether windows are of 3x3 neighbours, at every element.
 pub fn takes(problem: &Problem) -> bool {
@@ -78,7 +81,9 @@ pub fn forward<T: Lanes>(
         steps: (problem.depth(), taps),
         turned: false,
     };
-    convolve(problem, kernel, (x, bias), weights, y);
+    if !convolve(problem, kernel, (x, bias), weights, y) {
+        im2col::forward(problem, kernel, (x, w, bias), y); // 3
+    }
 }
 
 /// The input's gradient; where that is no convolution itself, as [`im2col`] has it.
@@ -90,24 +95,28 @@ pub fn backward_input<T: Lanes>(problem: &Problem, kernel: (Isa, Threads), (g, w
         steps: (taps, turned.outputs * taps),
         turned: true, // 4
     };
-    convolve(turned, kernel, (g, None), weights, dx);
+    if !convolve(turned, kernel, (g, None), weights, dx) {
+        dx.fill(T::ZERO);
+        im2col::backward_input(problem, kernel, (g, w), dx); // 3
+    }
 }
 
-/// The convolution of x by weights, which are told of each group.
+/// The convolution of x by weights, which are told of each group; and whether all sums are finite, without which y is of no use.
 fn convolve<'a, T: Lanes>(
     problem: &Problem,
     (isa, threads): (Isa, Threads),
     (x, bias): (&[T], Option<&[T]>),
     weights: impl Fn(usize) -> Weights<'a, T>,
     y: &mut [T],
-) {
+) -> bool {
     let (inputs, outputs) = (problem.inputs, problem.outputs);
     if y.is_empty() {
-        return;
+        return true;
     }
+    let spoiled = AtomicBool::new(false);
     let grid = Grid::new(problem);
     let step = apart(PLACES * inputs);
-    let most = (WEIGHTS / step).max(1);
+    let most = channels_at_once::<T>(inputs);
     for group in 0..problem.groups {
         let weights = weights(group);
         for first in (0..outputs).step_by(most) {
@@ -121,12 +130,12 @@ fn convolve<'a, T: Lanes>(
                 let tasks = grid.tasks(y, (group, channels.clone()));
                 threads::for_each(threads, tasks.into_iter(), |task| {
                     let bias = bias.map(|bias| &bias[group * outputs + first..]);
-                    let literal = Literal { problem, x, weights, first };
-                    tiles(isa, &grid, (x, transformed, bias), &literal, task); // 5
+                    tiles(isa, &grid, (x, transformed, bias), &spoiled, task); // 5
                 });
             });
         }
     }
+    !spoiled.into_inner()
 }
 
 /// The distance between rows or places of so many elements: a cache line more, lest they fall together in the cache.
@@ -139,7 +148,7 @@ fn tiles<T: Lanes>(
     isa: Isa,
     grid: &Grid<'_>,
     (x, weights, bias): (&[T], &[T], Option<&[T]>),
-    literal: &Literal<'_, T>,
+    spoiled: &AtomicBool,
     mut task: Task<'_, T>,
 ) {
     let problem = grid.problem;
@@ -166,7 +175,7 @@ fn tiles<T: Lanes>(
                 let r = Factor::Packed(&transformed[i * apart(place)..][..place]);
                 Multiply { counter: COUNTER, a, first: 0, r, depth: inputs, span, output }.run(isa);
             }
-            simd::run(isa, FromTiles { grid, runs, products, bias, literal, task: &mut task });
+            simd::run(isa, FromTiles { grid, runs, products, bias, spoiled, task: &mut task });
         }
     });
 }

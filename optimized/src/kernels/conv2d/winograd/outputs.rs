@@ -2,9 +2,9 @@
 
 use super::columns::{load, of_products, store};
 use super::grid::{Grid, Run, Task};
-use super::literal::Literal;
 use super::{BLOCK, apart};
 use crate::simd::{Kernel, Lanes, MOST_LANES, Simd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The outputs of a block of tiles, of their products, a row of [`BLOCK`] for each place and channel.
 pub struct FromTiles<'a, 't, T> {
@@ -12,7 +12,8 @@ pub struct FromTiles<'a, 't, T> {
     pub runs: &'a [Run],
     pub products: &'a [T],
     pub bias: Option<&'a [T]>,
-    pub literal: &'a Literal<'a, T>,
+    /// Becomes true where a sum is infinite or NaN.
+    pub spoiled: &'a AtomicBool,
     pub task: &'a mut Task<'t, T>,
 }
 
@@ -21,12 +22,11 @@ impl<T: Lanes> Kernel for FromTiles<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { grid, runs, products, bias, literal, task } = self;
+        let Self { grid, runs, products, bias, spoiled, task } = self;
         let (channels, lanes) = (task.channels(), T::lanes::<S>());
         let [height, width] = grid.problem.axes.map(|axis| axis.windows);
         for (o, run) in (0..channels).flat_map(|o| runs.iter().map(move |run| (o, run))) {
-            let bias = bias.map_or(T::ZERO, |bias| bias[o]);
-            let addend = T::splat(s, bias);
+            let addend = T::splat(s, bias.map_or(T::ZERO, |bias| bias[o]));
             let y = &mut *task.outputs[run.image * channels + o];
             for segment in run.segments(BLOCK) {
                 let row = run.rows.start + segment.row;
@@ -57,18 +57,11 @@ impl<T: Lanes> Kernel for FromTiles<'_, '_, T> {
                             finite = T::multiply_add(s, sum, T::splat(s, T::ZERO), finite);
                         }
                     }
-                    if T::sum(s, finite) != T::ZERO {
-                        let mut nan_or_zero = [T::ZERO; MOST_LANES];
-                        store::<T, S>(s, &mut nan_or_zero[..lanes], finite);
-                        let image = (task.image + run.image, task.group);
-                        for (a, y) in (2 * row..).zip(y.chunks_mut(width)) {
-                            // Lanes beyond the segment hold anything, and none of its outputs.
-                            for (b, y) in (column..).zip(&mut y[column..][..count]) {
-                                if nan_or_zero[(b - column) / 2] != T::ZERO {
-                                    *y = literal.sum(image, o, [a, b]) + bias; // 3
-                                }
-                            }
-                        }
+                    // Lanes beyond the segment hold anything, and none of its outputs.
+                    let mut nan_or_zero = [T::ZERO; MOST_LANES];
+                    store::<T, S>(s, &mut nan_or_zero[..lanes], finite);
+                    if !nan_or_zero[..lanes.min(segment.count - done)].iter().all(|x| *x == T::ZERO) {
+                        spoiled.store(true, Ordering::Relaxed); // 3
                     }
                 }
             }

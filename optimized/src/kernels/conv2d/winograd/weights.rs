@@ -15,12 +15,6 @@ pub struct Weights<'a, T> {
 }
 
 impl<'a, T: Lanes> Weights<'a, T> {
-    /// The weight of an output and an input channel at a tap.
-    pub fn tap(&self, output: usize, input: usize, tap: usize) -> T {
-        let tap = if self.turned { 8 - tap } else { tap };
-        self.w[output * self.steps.0 + input * self.steps.1 + tap]
-    }
-
     /// The transform of an output channel's weights, to be run: of each place, all `inputs`.
     pub fn transform<'r>(self, output: usize, inputs: usize, row: &'r mut [T]) -> ToRow<'a, 'r, T> {
         ToRow { weights: self, output, inputs, row }

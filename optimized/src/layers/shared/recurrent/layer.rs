@@ -290,7 +290,8 @@ macro_rules! recurrent_layer {
             /// `backward`, written into `gradients`, such as an earlier call has given; their elements are overwritten.
             ///
             /// # Errors
-            /// As `backward`, and where a gradient has another shape, is missing or superfluous; then nothing is written.
+            /// As `backward`, and where a gradient has another shape, is missing or superfluous; then nothing is written. Where memory
+            /// for the steps cannot be had, what the gradients hold is of no use.
             ///
             /// ```
             #[doc = concat!("use optimized::{", stringify!($layer), ", ", stringify!($options), ", Tensor};")]
