@@ -6,7 +6,7 @@ use super::workload::{Mode, Workload, normal};
 use optimized::{Execution, Float, Threads};
 use reference::Real;
 use std::num::NonZeroUsize;
-use vocabulary::{CrossEntropyTarget, Result, StateDict, StateTensor, Tensor};
+use vocabulary::{Result, StateDict, StateTensor, Tensor};
 
 /// The number types of the race.
 pub(super) trait Number: Float + Real {}
@@ -262,7 +262,7 @@ macro_rules! loss {
             move |layer| layer.forward(&x, &t),
             move |layer| layer.forward_pass(&input, &target),
             move |layer, pass| layer.backward(pass, &g),
-            |output, pass, gradients| {
+            move |output, pass, gradients| {
                 Ok(named([
                     ("inference.output", some(&output)),
                     ("out.output", some(&pass.output)),

@@ -10,9 +10,9 @@
 //! | backward | `backward`, of a pass made before | `autograd.grad` of a graph made before, for input and parameters |
 //!
 //! Outputs are allocated and dropped within the time, as either is used. PyTorch runs in two child processes that stay alive
-//! ([`torch`]): as it is installed, and with an allocator that gives no memory back; the faster counts. Before anything is timed,
-//! all outputs and gradients are compared ([`agreement`]). How long it goes on, and to what the ratio is then known:
-//! [`timing`]. What the machine could do at most: [`limits`] and [`work`].
+//! (`torch.rs`): as it is installed, and with an allocator that gives no memory back; the faster counts. Before anything is timed,
+//! all outputs and gradients are compared (`agreement.rs`). How long it goes on, and to what the ratio is then known:
+//! `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
 //!
 //! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says `"target_gradient": true`:
 //! training has no use for it.
@@ -137,7 +137,8 @@ enum Type {
 impl Arguments {
     /// Those that numbers depend on, as a command line has them.
     fn told(&self) -> String {
-        let name = |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_owned());
+        let name =
+            |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_owned());
         let threads = self.threads.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
         let mut told = format!("--peer {} --threads {threads}", name(self.peer.to_possible_value()));
         let mut tell = |option: &str, value: &dyn fmt::Display| told.push_str(&format!(" --{option} {value}"));
@@ -153,10 +154,11 @@ impl Arguments {
     /// The workloads that are asked for.
     fn chosen(&self) -> Result<Vec<Workload>, Failure> {
         let mut workloads = workload::load(self.workloads.as_deref())?;
-        let unknown = |what: &str, names: &[String], known: &dyn Fn(&str) -> bool| match names.iter().find(|n| !known(n)) {
-            Some(name) => Err(Failure::new(format!("no workload has the {what} {name:?}"))),
-            None => Ok(()),
-        };
+        let unknown =
+            |what: &str, names: &[String], known: &dyn Fn(&str) -> bool| match names.iter().find(|n| !known(n)) {
+                Some(name) => Err(Failure::new(format!("no workload has the {what} {name:?}"))),
+                None => Ok(()),
+            };
         unknown("layer", &self.layer, &|name| workloads.iter().any(|workload| workload.layer == name))?;
         unknown("name", &self.workload, &|name| workloads.iter().any(|workload| workload.name == name))?;
         let is_asked_for = |names: &[String], name: &String| names.is_empty() || names.contains(name);
@@ -207,7 +209,10 @@ fn race<T: Number>(arguments: &Arguments) -> Result<Report, Failure> {
     };
     for workload in &workloads {
         if let Err(failure) = race_workload::<T>(arguments, workload, &rival, &mut report, &progress) {
-            let rerun = format!("cargo run --release -p benches --bin race -- {} --workload {}", report.arguments, workload.name);
+            let rerun = format!(
+                "cargo run --release -p benches --bin race -- {} --workload {}",
+                report.arguments, workload.name
+            );
             report.failures.push(format!("{}: {failure}\n    {rerun}", workload.name));
             if failure.fatal {
                 break;
@@ -237,7 +242,7 @@ fn race_workload<T: Number>(
     let mut ours = layers::optimized::<T>(workload, &mut operands)?;
     let mut peers = rival.prepare::<T>(workload, &mut operands)?;
     let results = ours.compute()?;
-    for ((name, _), peer) in rival.names().iter().zip(&mut peers) {
+    for ((_, name), peer) in rival.names().iter().zip(&mut peers) {
         let theirs = peer.compute()?;
         agreement::compare(&results, &theirs).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
     }
@@ -282,7 +287,8 @@ impl Rival {
             Peer::Reference => Ok(Self::Reference),
             Peer::Candle => Err(Failure::new("--peer candle is not there yet; torch and reference are")),
             Peer::Torch => {
-                let directory = TempDir::new().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
+                let directory =
+                    TempDir::new().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
                 let directory = Rc::new(directory);
                 let start = |allocator| {
                     let server = Server::start(&arguments.python, allocator, Rc::clone(&directory))?;
@@ -293,7 +299,7 @@ impl Rival {
         }
     }
 
-    /// What its forms are called, and how each is told of.
+    /// What its forms are called, in a column and in a sentence.
     fn names(&self) -> &'static [(&'static str, &'static str)] {
         const TORCH: [(&str, &str); 2] =
             [(ALLOCATORS[0].name, "PyTorch as it is installed"), (ALLOCATORS[1].name, "PyTorch, reusing memory")];

@@ -49,15 +49,11 @@ fn rounded(number: f64, digits: i32) -> f64 {
     (number * scale).round() / scale
 }
 
-/// A time in ms, to three digits.
+/// A time in ms, to three digits that count.
 fn milliseconds(seconds: f64) -> String {
     let ms = 1e3 * seconds;
-    match ms {
-        0.0..0.1 => format!("{ms:.4}"),
-        0.1..1.0 => format!("{ms:.3}"),
-        1.0..10.0 => format!("{ms:.2}"),
-        _ => format!("{ms:.1}"),
-    }
+    let decimals = if ms > 0.0 { (2.0 - ms.log10().floor()).clamp(1.0, 9.0) } else { 1.0 };
+    format!("{ms:.*}", decimals as usize)
 }
 
 impl Cell {
@@ -284,7 +280,10 @@ mod tests {
         for key in contracted {
             assert!(cell.get(key).is_some(), "{key}");
         }
-        assert_eq!((&cell["ratio"], &cell["ours_ms"], &cell["direction"]), (&json!(2.0), &json!(1.0), &json!("forward")));
+        assert_eq!(
+            (&cell["ratio"], &cell["ours_ms"], &cell["direction"]),
+            (&json!(2.0), &json!(1.0), &json!("forward"))
+        );
         assert_eq!(document["limits"]["1"]["copy_gbytes_per_second"]["1048576"], 90.0);
     }
 
@@ -292,13 +291,16 @@ mod tests {
     fn the_page_has_a_row_for_each_cell() {
         let page = report().page();
         assert!(page.contains("| relu | forward | 1 | 1.00 | 2.00 | 2.00 | 1.98–2.02 | 50 % | default |"), "{page}");
-        assert!(page.contains("1 thread: 4.00 in the geometric mean (forward 4.00); of 2 cells 2 are faster"), "{page}");
+        assert!(
+            page.contains("1 thread: 4.00 in the geometric mean (forward 4.00); of 2 cells 2 are faster"),
+            "{page}"
+        );
         assert!(page.contains("90 at 1 MiB"), "{page}");
     }
 
     #[test]
     fn numbers_are_rounded_to_what_counts() {
         assert_eq!((rounded(0.0123456, 3), rounded(123_456.0, 3), rounded(0.0, 3)), (0.0123, 123_000.0, 0.0));
-        assert_eq!(milliseconds(1.234e-5), "0.0123");
+        assert_eq!([1.234e-5, 1.234e-7, 0.5, 1.5e-3].map(milliseconds), ["0.0123", "0.000123", "500.0", "1.50"]);
     }
 }

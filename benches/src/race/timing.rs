@@ -112,7 +112,7 @@ pub(super) fn race(
     limit: Limit,
 ) -> Result<Outcome, Failure> {
     let rest = if threads > 1 { REST } else { Duration::ZERO };
-    let mut turn = |contender: &mut dyn Contender, turn: Turn| {
+    let turn = |contender: &mut dyn Contender, turn: Turn| {
         std::thread::sleep(rest);
         contender.time(turn).map(|time| time.as_secs_f64() / turn.calls as f64)
     };
@@ -161,7 +161,9 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_the_tables() {
         // n, and the rank of the lower end of the interval of 95 % in tables of the sign test.
-        for (n, rank) in [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (15, 4), (20, 6), (25, 8), (50, 18), (100, 40), (400, 180)] {
+        for (n, rank) in
+            [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (15, 4), (20, 6), (25, 8), (50, 18), (100, 40), (400, 180)]
+        {
             let numbers: Vec<f64> = (1..=n).rev().map(f64::from).collect();
             let found = median(&numbers);
             assert_eq!((found.low, found.high), (f64::from(rank), f64::from(n + 1 - rank)), "n = {n}");

@@ -62,7 +62,9 @@ impl Work {
                 Self { flops, bytes: touched + (length.max(1) - 1) as f64 * hidden, working_set: touched }
             }
             // Rows are read, or added up, where indices say so; a dense gradient is as large as the weight.
-            "Embedding" if backward && !workload.flag("sparse") => only(input + output + bytes(operand("state.weight"))),
+            "Embedding" if backward && !workload.flag("sparse") => {
+                only(input + output + bytes(operand("state.weight")))
+            }
             "Embedding" => only(input + 2.0 * output),
             // The places of the maxima are integers of 64 bits.
             "MaxPool2d" if backward => only(input + output + 8.0 * elements(results.get("out.output"))),

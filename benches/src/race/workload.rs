@@ -124,7 +124,9 @@ impl Workload {
         }
         let target = self.target.as_deref();
         match self.layer.as_str() {
-            "L1Loss" | "MSELoss" => inputs.insert("in.target", T::wrap(normal::<T>(rng, target.unwrap_or(shape), 1.0)?)),
+            "L1Loss" | "MSELoss" => {
+                inputs.insert("in.target", T::wrap(normal::<T>(rng, target.unwrap_or(shape), 1.0)?))
+            }
             "BCELoss" | "BCEWithLogitsLoss" => {
                 inputs.insert("in.target", T::wrap(probabilities(rng, target.unwrap_or(shape))?));
             }
@@ -213,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_workload_has_its_defaults() {
-        let [workload] = &parse(r#"[{"name": "r", "layer": "ReLU", "options": {}, "input": [2, 3]}]"#).unwrap()[..] else {
+        let [workload] = &parse(r#"[{"name": "r", "layer": "ReLU", "options": {}, "input": [2, 3]}]"#).unwrap()[..]
+        else {
             panic!("one workload was written")
         };
         assert_eq!((workload.mode, workload.hx, workload.target.is_none()), (Mode::Train, false, true));
@@ -242,7 +245,8 @@ mod tests {
 
     #[test]
     fn classes_lie_below_their_count() {
-        let entropy = workload(r#"{"name": "c", "layer": "CrossEntropyLoss", "options": {}, "input": [50, 3], "target": [50]}"#);
+        let entropy =
+            workload(r#"{"name": "c", "layer": "CrossEntropyLoss", "options": {}, "input": [50, 3], "target": [50]}"#);
         let inputs = entropy.inputs::<f32>().unwrap();
         let classes: Tensor<i64> = inputs.tensor("", "in.target").unwrap();
         assert!(classes.as_slice().iter().all(|class| (0..3).contains(class)) && classes.as_slice().contains(&2));
@@ -251,7 +255,8 @@ mod tests {
 
     #[test]
     fn hidden_states_have_their_shape() {
-        let options = r#"{"input_size": 2, "hidden_size": 5, "num_layers": 3, "bidirectional": true, "batch_first": true}"#;
+        let options =
+            r#"{"input_size": 2, "hidden_size": 5, "num_layers": 3, "bidirectional": true, "batch_first": true}"#;
         let text = format!(r#"{{"name": "g", "layer": "GRU", "options": {options}, "input": [4, 7, 2], "hx": true}}"#);
         let gru = workload(&text);
         assert_eq!(gru.steps(), (7, 4));
