@@ -37,15 +37,16 @@ pub(super) fn compare(ours: &StateDict, peers: &StateDict) -> Result<(), String>
     }
 }
 
+/// Holds pairs of numbers, ours and the peer's, against each other; infinities and NaN must be the same.
 fn close(name: &str, pairs: impl ExactSizeIterator<Item = (f64, f64)> + Clone, epsilon: f64) -> Result<(), String> {
-    let square: f64 = pairs.clone().map(|(_, y)| y * y).sum();
+    let square: f64 = pairs.clone().map(|(_, y)| if y.is_finite() { y * y } else { 0.0 }).sum();
     let rms = (square / pairs.len().max(1) as f64).sqrt();
     for (place, (x, y)) in pairs.enumerate() {
         let allowed = EPSILONS * epsilon * (rms + y.abs());
-        let agree = x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= allowed;
+        let agree = x == y || (x.is_nan() && y.is_nan()) || (y.is_finite() && (x - y).abs() <= allowed);
         if !agree {
             return Err(format!(
-                "{name}: element {place} is {x:e}, the peer's {y:e}: {:.1e} away, where {allowed:.1e} is allowed",
+                "{name}: element {place} is {x:.6e}, the peer's {y:.6e}: {:.1e} away, where {allowed:.1e} is allowed",
                 (x - y).abs()
             ));
         }
@@ -69,7 +70,7 @@ mod tests {
         let ours = output(vec![1.0, -2.0, 3.0]);
         assert_eq!(compare(&ours, &output(vec![1.00001, -2.00001, 3.0])), Ok(()));
         let message = compare(&ours, &output(vec![1.0, -2.01, 3.0])).unwrap_err();
-        assert!(message.starts_with("out.output: element 1 is -2e0, the peer's -2.01"), "{message}");
+        assert!(message.starts_with("out.output: element 1 is -2.000000e0, the peer's -2.010000e0"), "{message}");
         assert!(compare(&ours, &output(vec![1.0, f32::NAN, 3.0])).is_err());
         assert_eq!(compare(&output(vec![f32::NAN]), &output(vec![f32::NAN])), Ok(()));
         assert!(compare(&output(vec![f32::INFINITY]), &output(vec![1.0])).is_err());
