@@ -1,8 +1,11 @@
-//! What the benchmarks share: inputs, and groups in which reference and optimized stand side by side.
+//! What the benchmarks share: inputs, and groups in which reference and optimized stand side by side; and [`race`], in which
+//! optimized is timed in turn with PyTorch.
 //!
 //! Each benchmark file is one layer and one criterion group for each direction, so that its report draws both crates into
 //! one picture. `reference` is written to be read, so it runs only the sizes it can run in reasonable time.
 #![forbid(unsafe_code)]
+
+pub mod race;
 
 use criterion::measurement::WallTime;
 use criterion::{AxisScale, BenchmarkGroup, BenchmarkId, Criterion, PlotConfiguration, Throughput};

@@ -1,0 +1,364 @@
+//! Every layer of either crate, made ready to be called on a workload's operands.
+
+use super::Failure;
+use super::contender::{Contender, Threaded, in_process};
+use super::workload::{Mode, Workload, normal};
+use optimized::{Execution, Float, Threads};
+use reference::Real;
+use std::num::NonZeroUsize;
+use vocabulary::{Result, StateDict, StateTensor, Tensor};
+
+/// The number types of the race.
+pub(super) trait Number: Float + Real {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+macro_rules! threaded {
+    ($($plain:ident),*; $($generic:ident),*) => {
+        $(
+            impl Threaded for optimized::$plain {
+                fn set_threads(&mut self, threads: usize) -> Result<()> {
+                    self.set_execution(execution(threads))
+                }
+            }
+            impl Threaded for reference::$plain {
+                fn set_threads(&mut self, _: usize) -> Result<()> {
+                    Ok(())
+                }
+            }
+        )*
+        $(
+            impl<T: Float> Threaded for optimized::$generic<T> {
+                fn set_threads(&mut self, threads: usize) -> Result<()> {
+                    self.set_execution(execution(threads))
+                }
+            }
+            impl<T: Real> Threaded for reference::$generic<T> {
+                fn set_threads(&mut self, _: usize) -> Result<()> {
+                    Ok(())
+                }
+            }
+        )*
+    };
+}
+threaded! {
+    ReLU, Sigmoid, Tanh, LogSigmoid, LeakyReLU, ELU, Softmax, MaxPool2d, L1Loss, MSELoss;
+    Linear, Conv2d, BatchNorm2d, RNN, GRU, Embedding, CrossEntropyLoss, BCELoss, BCEWithLogitsLoss
+}
+
+fn execution(threads: usize) -> Execution {
+    Execution::default().threads(Threads::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)))
+}
+
+/// A workload's operands: inputs, and parameters as PyTorch would initialise them.
+pub(super) fn operands<T: Number>(workload: &Workload) -> std::result::Result<StateDict, Failure> {
+    let (mut operands, mut rng) = (workload.inputs::<T>()?, workload.rng("parameters"));
+    let rng = &mut rng;
+    let parameters = match workload.layer.as_str() {
+        "Linear" => optimized::Linear::<T>::init(workload.options()?, rng)?.state_dict(),
+        "Conv2d" => optimized::Conv2d::<T>::init(workload.options()?, rng)?.state_dict(),
+        "BatchNorm2d" => optimized::BatchNorm2d::<T>::new(workload.options()?)?.state_dict(),
+        "RNN" => optimized::RNN::<T>::init(workload.options()?, rng)?.state_dict(),
+        "GRU" => optimized::GRU::<T>::init(workload.options()?, rng)?.state_dict(),
+        "Embedding" => optimized::Embedding::<T>::init(workload.options()?, rng)?.state_dict(),
+        _ => StateDict::new(),
+    };
+    for (name, tensor) in parameters.iter() {
+        operands.insert(format!("state.{name}"), tensor.clone());
+    }
+    Ok(operands)
+}
+
+/// The gradient of the output: drawn where there is none yet; 1 of a loss that joins its terms.
+fn grad_output<T: Number>(
+    workload: &Workload,
+    operands: &mut StateDict,
+    shape: impl FnOnce() -> Result<Vec<usize>>,
+) -> Result<Tensor<T>> {
+    const NAME: &str = "grad_out.output";
+    if operands.get(NAME).is_none() {
+        let shape = shape()?;
+        let drawn = match shape[..] {
+            [] => Tensor::scalar(T::from_f64(1.0)),
+            _ => normal::<T>(&mut workload.rng(NAME), &shape, 1.0)?,
+        };
+        operands.insert(NAME, T::wrap(drawn));
+    }
+    operands.tensor(&workload.layer, NAME)
+}
+
+/// The parameters among the operands, under their own names.
+fn parameters(operands: &StateDict) -> StateDict {
+    let mut state = StateDict::new();
+    for (name, tensor) in operands.iter() {
+        if let Some(name) = name.strip_prefix("state.") {
+            state.insert(name, tensor.clone());
+        }
+    }
+    state
+}
+
+/// Tensors under their names, without those that are not there.
+fn named<const N: usize>(tensors: [(&str, Option<StateTensor>); N]) -> StateDict {
+    let mut state = StateDict::new();
+    for (name, tensor) in tensors {
+        tensor.into_iter().for_each(|tensor| state.insert(name, tensor));
+    }
+    state
+}
+
+/// A tensor of numbers, as `named` takes it.
+fn some<T: Number>(tensor: &Tensor<T>) -> Option<StateTensor> {
+    Some(T::wrap(tensor.clone()))
+}
+
+/// Layers of one input, one output and no parameters.
+macro_rules! without_parameters {
+    ($layer:expr, $workload:expr, $operands:expr) => {{
+        let layer = $layer;
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
+        let input = x.clone();
+        in_process(
+            layer,
+            move |layer| layer.forward(&x),
+            move |layer| layer.forward_pass(&input),
+            move |layer, pass| layer.backward(pass, &g),
+            |output, pass, gradients| {
+                let inference = ("inference.output", some(&output));
+                Ok(named([inference, ("out.output", some(&pass.output)), ("grad_in.input", some(&gradients.input))]))
+            },
+        )
+    }};
+}
+
+/// Layers of one input, one output, and parameters, whose gradients `$gradients` names.
+macro_rules! with_parameters {
+    ($layer:expr, $workload:expr, $operands:expr, $gradients:expr) => {{
+        let layer = $layer;
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
+        let input = x.clone();
+        in_process(
+            layer,
+            move |layer| layer.forward(&x),
+            move |layer| layer.forward_pass(&input),
+            move |layer, pass| layer.backward(pass, &g),
+            |output, pass, gradients| {
+                let [weight, bias] = $gradients(&gradients);
+                Ok(named([
+                    ("inference.output", some(&output)),
+                    ("out.output", some(&pass.output)),
+                    ("grad_in.input", some(&gradients.input)),
+                    ("grad_state.weight", weight),
+                    ("grad_state.bias", bias),
+                ]))
+            },
+        )
+    }};
+}
+
+/// MaxPool2d, which may have to give indices.
+macro_rules! max_pool2d {
+    ($layer:expr, $workload:expr, $operands:expr) => {{
+        let layer = $layer;
+        let with_indices = layer.options().return_indices;
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
+        let input = x.clone();
+        in_process(
+            layer,
+            move |layer| match with_indices {
+                true => layer.forward_with_indices(&x).map(|(output, indices)| (output, Some(indices))),
+                false => layer.forward(&x).map(|output| (output, None)),
+            },
+            move |layer| layer.forward_pass(&input),
+            move |layer, pass| layer.backward(pass, &g),
+            |(output, indices), pass, gradients| {
+                Ok(named([
+                    ("inference.output", some(&output)),
+                    ("inference.indices", indices.map(StateTensor::from)),
+                    ("out.output", some(&pass.output)),
+                    ("out.indices", pass.indices.clone().map(StateTensor::from)),
+                    ("grad_in.input", some(&gradients.input)),
+                ]))
+            },
+        )
+    }};
+}
+
+/// RNN and GRU.
+macro_rules! recurrent {
+    ($layer:expr, $workload:expr, $operands:expr) => {{
+        let mut layer = $layer;
+        if $workload.mode == Mode::Eval {
+            layer.eval();
+        }
+        let suffixes: Vec<String> = layer.options().suffixes().collect();
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let hx: Option<Tensor<T>> = $operands.tensor_if($workload.hx, &$workload.layer, "in.hx")?;
+        let g: Tensor<T> =
+            grad_output($workload, $operands, || Ok(layer.forward(&x, hx.as_ref())?.output.shape().to_vec()))?;
+        let (input, initial) = (x.clone(), hx.clone());
+        in_process(
+            layer,
+            move |layer| layer.forward(&x, hx.as_ref()),
+            move |layer| layer.forward_pass(&input, initial.as_ref()),
+            move |layer, pass| layer.backward(pass, &g, None),
+            move |outputs, pass, gradients| {
+                let mut results = named([
+                    ("inference.output", some(&outputs.output)),
+                    ("inference.h_n", some(&outputs.h_n)),
+                    ("out.output", some(&pass.output)),
+                    ("out.h_n", some(&pass.h_n)),
+                    ("grad_in.input", some(&gradients.input)),
+                    ("grad_in.hx", some(&gradients.hx)),
+                ]);
+                for (one, suffix) in gradients.parameters.iter().zip(&suffixes) {
+                    for (name, tensor) in one.named(suffix) {
+                        results.insert(format!("grad_state.{name}"), T::wrap(tensor.clone()));
+                    }
+                }
+                Ok(results)
+            },
+        )
+    }};
+}
+
+/// Embedding, whose input has no gradient.
+macro_rules! embedding {
+    ($layer:expr, $workload:expr, $operands:expr) => {{
+        let layer = $layer;
+        let rows = layer.options().num_embeddings;
+        let x: Tensor<i64> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
+        let input = x.clone();
+        in_process(
+            layer,
+            move |layer| layer.forward(&x),
+            move |layer| layer.forward_pass(&input),
+            move |layer, pass| layer.backward(pass, &g),
+            move |output, pass, gradients| {
+                let weight = gradients.weight.map(|gradient| gradient.to_dense(rows)).transpose()?;
+                Ok(named([
+                    ("inference.output", some(&output)),
+                    ("out.output", some(&pass.output)),
+                    ("grad_state.weight", weight.as_ref().and_then(some)),
+                ]))
+            },
+        )
+    }};
+}
+
+/// Losses of an input and a target, whose gradient `$target_gradient` names.
+macro_rules! loss {
+    ($layer:expr, $target:expr, $workload:expr, $operands:expr, $target_gradient:expr) => {{
+        let (layer, t) = ($layer, $target);
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x, &t)?.shape().to_vec()))?;
+        let (input, target) = (x.clone(), t.clone());
+        in_process(
+            layer,
+            move |layer| layer.forward(&x, &t),
+            move |layer| layer.forward_pass(&input, &target),
+            move |layer, pass| layer.backward(pass, &g),
+            move |output, pass, gradients| {
+                Ok(named([
+                    ("inference.output", some(&output)),
+                    ("out.output", some(&pass.output)),
+                    ("grad_in.input", some(&gradients.input)),
+                    ("grad_in.target", $target_gradient(&gradients)),
+                ]))
+            },
+        )
+    }};
+}
+
+/// The layer of a workload in one of the crates.
+macro_rules! contender {
+    ($(#[$doc:meta])* $name:ident, $layers:ident) => {
+        $(#[$doc])*
+        pub(super) fn $name<T: Number>(
+            workload: &Workload,
+            operands: &mut StateDict,
+        ) -> std::result::Result<Box<dyn Contender>, Failure> {
+            use $layers::*;
+            let state = parameters(operands);
+            Ok(match workload.layer.as_str() {
+                "ReLU" => without_parameters!(ReLU::new(workload.options()?)?, workload, operands),
+                "Sigmoid" => without_parameters!(Sigmoid::new(workload.options()?)?, workload, operands),
+                "Tanh" => without_parameters!(Tanh::new(workload.options()?)?, workload, operands),
+                "LogSigmoid" => without_parameters!(LogSigmoid::new(workload.options()?)?, workload, operands),
+                "LeakyReLU" => without_parameters!(LeakyReLU::new(workload.options()?)?, workload, operands),
+                "ELU" => without_parameters!(ELU::new(workload.options()?)?, workload, operands),
+                "Softmax" => without_parameters!(Softmax::new(workload.options()?)?, workload, operands),
+                "MaxPool2d" => max_pool2d!(MaxPool2d::new(workload.options()?)?, workload, operands),
+                "Linear" => {
+                    let layer = Linear::<T>::from_state_dict(workload.options()?, &state)?;
+                    with_parameters!(layer, workload, operands, |gradients: &LinearGradients<T>| {
+                        [some(&gradients.weight), gradients.bias.as_ref().and_then(some)]
+                    })
+                }
+                "Conv2d" => {
+                    let layer = Conv2d::<T>::from_state_dict(workload.options()?, &state)?;
+                    with_parameters!(layer, workload, operands, |gradients: &Conv2dGradients<T>| {
+                        [some(&gradients.weight), gradients.bias.as_ref().and_then(some)]
+                    })
+                }
+                "BatchNorm2d" => {
+                    let mut layer = BatchNorm2d::<T>::from_state_dict(workload.options()?, &state)?;
+                    if workload.mode == Mode::Eval {
+                        layer.eval();
+                    }
+                    with_parameters!(layer, workload, operands, |gradients: &BatchNorm2dGradients<T>| {
+                        [&gradients.weight, &gradients.bias].map(|gradient| gradient.as_ref().and_then(some))
+                    })
+                }
+                "RNN" => recurrent!(RNN::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
+                "GRU" => recurrent!(GRU::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
+                "Embedding" => {
+                    embedding!(Embedding::<T>::from_state_dict(workload.options()?, &state)?, workload, operands)
+                }
+                "L1Loss" => {
+                    let target: Tensor<T> = operands.tensor("L1Loss", "in.target")?;
+                    let of_target = |gradients: &L1LossGradients<T>| some(&gradients.target);
+                    loss!(L1Loss::new(workload.options()?)?, target, workload, operands, of_target)
+                }
+                "MSELoss" => {
+                    let target: Tensor<T> = operands.tensor("MSELoss", "in.target")?;
+                    let of_target = |gradients: &MSELossGradients<T>| some(&gradients.target);
+                    loss!(MSELoss::new(workload.options()?)?, target, workload, operands, of_target)
+                }
+                "BCELoss" => {
+                    let target: Tensor<T> = operands.tensor("BCELoss", "in.target")?;
+                    let of_target = |gradients: &BCELossGradients<T>| some(&gradients.target);
+                    loss!(BCELoss::new(workload.options()?)?, target, workload, operands, of_target)
+                }
+                "BCEWithLogitsLoss" => {
+                    let target: Tensor<T> = operands.tensor("BCEWithLogitsLoss", "in.target")?;
+                    let of_target = |gradients: &BCEWithLogitsLossGradients<T>| some(&gradients.target);
+                    loss!(BCEWithLogitsLoss::new(workload.options()?)?, target, workload, operands, of_target)
+                }
+                "CrossEntropyLoss" => {
+                    let target: CrossEntropyTarget<T> = match operands.get("in.target") {
+                        Some(StateTensor::I64(classes)) => classes.into(),
+                        _ => CrossEntropyTarget::Probabilities(operands.tensor("CrossEntropyLoss", "in.target")?),
+                    };
+                    let of_target =
+                        |gradients: &CrossEntropyLossGradients<T>| gradients.target.as_ref().and_then(some);
+                    loss!(CrossEntropyLoss::new(workload.options()?)?, target, workload, operands, of_target)
+                }
+                other => return Err(Failure::new(format!("there is no layer {other}"))),
+            })
+        }
+    };
+}
+
+contender!(
+    /// The workload's layer in `optimized`; the gradient of its output comes to the operands.
+    optimized, optimized
+);
+contender!(
+    /// The workload's layer in `reference`; the gradient of its output comes to the operands.
+    reference, reference
+);
