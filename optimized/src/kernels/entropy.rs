@@ -119,9 +119,9 @@ impl<T: Ln> Entropy<T> for OfProbabilities {
     #[inline(always)]
     fn term<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>) -> T::Register<S> {
         let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_LOGARITHM)));
-        let clamped = |log| T::where_less(s, (least, log), log, least);
-        let hit = T::times(s, t, clamped(registers::ln::<T, S>(s, x)));
-        let miss = T::times(s, T::minus(s, one, t), clamped(registers::ln_1p::<T, S>(s, T::negated(s, x))));
+        let (of_hit, of_miss) = (registers::ln::<T, S>(s, x), registers::ln_1p::<T, S>(s, T::negated(s, x)));
+        let hit = T::times(s, t, T::where_less(s, (least, of_hit), of_hit, least));
+        let miss = T::times(s, T::minus(s, one, t), T::where_less(s, (least, of_miss), of_miss, least));
         T::negated(s, T::plus(s, hit, miss))
     }
 
@@ -161,15 +161,19 @@ impl<T: Ln> Entropy<T> for OfLogits {
     fn term<S: Simd>(self, s: S, Pair { x, t, p }: Pair<T::Register<S>>) -> T::Register<S> {
         let (one, most) = (T::splat(s, T::ONE), T::splat(s, T::MAX));
         let [above, below, logarithm] = parts::<T, S>(s, x);
-        let (positive, rest) = (p.map_or(t, |p| T::times(s, p, t)), T::minus(s, one, t));
+        let rest = T::minus(s, one, t);
+        let positive = if let Some(p) = p { T::times(s, p, t) } else { t };
         let hit = T::times(s, positive, T::plus(s, below, logarithm));
         let literal = T::plus(s, hit, T::times(s, rest, T::plus(s, above, logarithm)));
 
-        let weight = p.map_or(one, |p| T::plus(s, T::times(s, T::minus(s, p, one), t), one));
+        let weight = if let Some(p) = p { T::plus(s, T::times(s, T::minus(s, p, one), t), one) } else { one };
         let log_sigmoid = T::minus(s, T::minus(s, T::splat(s, T::ZERO), below), logarithm);
         let other = T::minus(s, T::times(s, rest, x), T::times(s, weight, log_sigmoid));
-        let where_finite = |number, then| T::where_less_or_equal(s, (T::absolute(s, number), most), then, other);
-        where_finite(p.unwrap_or(one), where_finite(t, where_finite(x, literal)))
+        let mut term = literal;
+        for number in [x, t, p.unwrap_or(one)] {
+            term = T::where_less_or_equal(s, (T::absolute(s, number), most), term, other);
+        }
+        term
     }
 
     #[inline(always)]
@@ -215,37 +219,44 @@ struct Operands<'a, T> {
 impl<T: Lanes> Operands<'_, T> {
     /// The operands at register `i`, and the weight.
     #[inline(always)]
+    #[expect(clippy::manual_map, reason = "a closure would not be compiled for the instruction set")]
     fn pair<S: Simd>(&self, s: S, i: usize) -> (Pair<T::Register<S>>, T::Register<S>) {
-        let pair = Pair {
-            x: T::registers::<S>(self.x).0[i],
-            t: T::registers::<S>(self.t).0[i],
-            p: self.p.map(|p| p.register(s, i)),
-        };
+        let p = if let Some(p) = self.p { Some(p.register(s, i)) } else { None };
+        let pair = Pair { x: T::registers::<S>(self.x).0[i], t: T::registers::<S>(self.t).0[i], p };
         (pair, self.w.register(s, i))
     }
 
     #[inline(always)]
+    #[expect(clippy::manual_map, reason = "a closure would not be compiled for the instruction set")]
     fn rest<S: Simd>(&self, s: S) -> (Pair<T::Register<S>>, T::Register<S>) {
-        let rest = |elements| T::load_partial(s, T::registers::<S>(elements).1);
-        (Pair { x: rest(self.x), t: rest(self.t), p: self.p.map(|p| p.rest(s)) }, self.w.rest(s))
+        let p = if let Some(p) = self.p { Some(p.rest(s)) } else { None };
+        (Pair { x: Operand::Each(self.x).rest(s), t: Operand::Each(self.t).rest(s), p }, self.w.rest(s))
     }
 }
 
 impl<T: Lanes> Problem<'_, T> {
-    /// Calls `f` with the operands of each block of `range`, and their places.
+    /// The operands of a block of elements, weights that are repeated being written to the buffers.
     #[inline(always)]
-    fn for_each_block(&self, range: Range<usize>, mut f: impl FnMut(Operands<'_, T>, Range<usize>)) {
-        let (mut of_weight, mut of_positive) = ([T::ZERO; BLOCK], [T::ZERO; BLOCK]);
-        for from in range.clone().step_by(BLOCK) {
-            let places = from..range.end.min(from + BLOCK);
-            let w = match &self.weight {
-                Some(weight) => weight.part(places.clone(), &mut of_weight),
-                None => Operand::All(T::ONE),
-            };
-            let p = self.positive.as_ref().map(|weight| weight.part(places.clone(), &mut of_positive));
-            f(Operands { x: &self.x[places.clone()], t: &self.t[places.clone()], w, p }, places);
-        }
+    fn operands<'b>(
+        &'b self,
+        places: Range<usize>,
+        [of_weight, of_positive]: &'b mut [[T; BLOCK]; 2],
+    ) -> Operands<'b, T> {
+        let w = match &self.weight {
+            Some(weight) => weight.part(places.clone(), of_weight),
+            None => Operand::All(T::ONE),
+        };
+        let p = match &self.positive {
+            Some(weight) => Some(weight.part(places.clone(), of_positive)),
+            None => None,
+        };
+        Operands { x: &self.x[places.clone()], t: &self.t[places], w, p }
     }
+}
+
+/// A range in blocks. The kernels loop over these themselves: a closure would not be compiled for their instruction set.
+fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(BLOCK).map(move |from| from..range.end.min(from + BLOCK))
 }
 
 /// Writes the terms of a block.
@@ -289,9 +300,11 @@ impl<T: Ln, E: Entropy<T>> Kernel for TermsOf<'_, T, E> {
         counters::record(E::COUNTER, Isa::of::<S>());
         let Self { of, problem, first, output } = self;
         let y = output.open();
-        problem.for_each_block(first..first + y.len(), |operands, places| {
+        let mut buffers = [[T::ZERO; BLOCK]; 2];
+        for places in blocks(first..first + y.len()) {
+            let operands = problem.operands(places.clone(), &mut buffers);
             write_terms(s, of, &operands, &mut y[places.start - first..places.end - first]);
-        });
+        }
     }
 }
 
@@ -319,12 +332,12 @@ impl<T: Ln, E: Entropy<T>> Kernel for SumOf<'_, T, E> {
     fn with_simd<S: Simd>(self, s: S) -> f64 {
         counters::record(E::COUNTER, Isa::of::<S>());
         let Self { of, problem, range } = self;
-        let (mut buffer, mut total) = ([T::ZERO; BLOCK], 0.0);
-        problem.for_each_block(range, |operands, places| {
+        let (mut buffer, mut buffers, mut total) = ([T::ZERO; BLOCK], [[T::ZERO; BLOCK]; 2], 0.0);
+        for places in blocks(range) {
             let terms = &mut buffer[..places.len()];
-            write_terms(s, of, &operands, terms);
+            write_terms(s, of, &problem.operands(places, &mut buffers), terms);
             total += sum_of::<T, S>(s, terms).widen(); // 3
-        });
+        }
         total
     }
 }
@@ -379,26 +392,33 @@ impl<T: Ln, E: Entropy<T>> Kernel for GradientsOf<'_, T, E> {
         counters::record(E::COUNTER, Isa::of::<S>());
         let Self { of, problem, g, n, first, outputs: [dx, dt] } = self;
         let (dx, dt) = (dx.open(), dt.open());
-        // g·w, or g·w/n.
-        let share = |g, w| {
-            let share = T::times(s, g, w);
-            n.map_or(share, |n| T::over(s, share, T::splat(s, n)))
-        };
-        problem.for_each_block(first..first + dx.len(), |operands, places| {
+        let mut buffers = [[T::ZERO; BLOCK]; 2];
+        for places in blocks(first..first + dx.len()) {
+            let operands = problem.operands(places.clone(), &mut buffers);
             let g = g.part(places.clone());
             let places = places.start - first..places.end - first;
             let (dx, dx_tail) = T::registers_mut::<S>(&mut dx[places.clone()]);
             let (dt, dt_tail) = T::registers_mut::<S>(&mut dt[places]);
             for (i, (dx, dt)) in dx.iter_mut().zip(dt).enumerate() {
                 let (pair, w) = operands.pair(s, i);
-                [*dx, *dt] = of.gradients(s, pair, share(g.register(s, i), w));
+                [*dx, *dt] = of.gradients(s, pair, share::<T, S>(s, g.register(s, i), w, n));
             }
             if !dx_tail.is_empty() {
                 let (pair, w) = operands.rest(s);
-                let [of_input, of_target] = of.gradients(s, pair, share(g.rest(s), w));
+                let [of_input, of_target] = of.gradients(s, pair, share::<T, S>(s, g.rest(s), w, n));
                 T::store_partial(s, dx_tail, of_input);
                 T::store_partial(s, dt_tail, of_target);
             }
-        });
+        }
+    }
+}
+
+/// g·w, or g·w/n.
+#[inline(always)]
+fn share<T: Lanes, S: Simd>(s: S, g: T::Register<S>, w: T::Register<S>, n: Option<T>) -> T::Register<S> {
+    let share = T::times(s, g, w);
+    match n {
+        Some(n) => T::over(s, share, T::splat(s, n)),
+        None => share,
     }
 }
