@@ -19,7 +19,7 @@ use super::tiles::{Layout, ToTiles};
 use super::weights::FromRow;
 use super::{COUNTER, PLACES, apart, channels_at_once};
 use crate::kernels::conv2d::unrolled::turn_over;
-use crate::kernels::conv2d::{Problem, weight};
+use crate::kernels::conv2d::{Problem, im2col, weight};
 use crate::kernels::packed::{self, FEW_TILES, Factor, Made, Matrix, Multiply, Output, PANELS, ROWS};
 use crate::kernels::tiles::Tile;
 use crate::kernels::windows::Axis;
@@ -49,7 +49,7 @@ pub fn backward_weight<T: Lanes>(
     }
     if !dw.iter().all(|x| x.magnitude() <= T::MAX) {
         dw.fill(T::ZERO);
-        weight::gradient(COUNTER, problem, (isa, threads), (g, x), dw); // 3
+        weight::gradient(im2col::COUNTER, problem, (isa, threads), (g, x), dw); // 3
     }
 }
 
