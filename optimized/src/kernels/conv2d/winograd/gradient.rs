@@ -103,19 +103,41 @@ impl<T: Lanes> Group<'_, T> {
                 let tasks: Vec<_> = tasks.collect();
                 threads::for_each(threads, tasks.into_iter(), |(is_input, (i, transformed))| {
                     let count = transformed.len() / channel;
-                    scratch(grid.phases(width), |phases| {
-                        let (axes, first, image, x) = match is_input {
-                            true => (&problem.axes, (group * inputs + i * share) * area, groups * inputs * area, x),
-                            false => {
-                                let first = (group * outputs + channels.start + i * share) * positions;
-                                (&of_gradient, first, groups * outputs * positions, g)
-                            }
-                        };
-                        let (x, is_gradient) = (&x[first..], !is_input);
-                        simd::run(
-                            isa,
-                            ToTiles { axes, x, image, channels: count, runs, layout, is_gradient, phases, transformed },
-                        );
+                    scratch(grid.phases(width), |phases| match is_input {
+                        true => {
+                            let x = &x[(group * inputs + i * share) * area..];
+                            let (axes, image) = (&problem.axes, groups * inputs * area);
+                            simd::run(
+                                isa,
+                                ToTiles::<_, false> {
+                                    axes,
+                                    x,
+                                    image,
+                                    channels: count,
+                                    runs,
+                                    layout,
+                                    phases,
+                                    transformed,
+                                },
+                            );
+                        }
+                        false => {
+                            let x = &g[(group * outputs + channels.start + i * share) * positions..];
+                            let (axes, image) = (&of_gradient, groups * outputs * positions);
+                            simd::run(
+                                isa,
+                                ToTiles::<_, true> {
+                                    axes,
+                                    x,
+                                    image,
+                                    channels: count,
+                                    runs,
+                                    layout,
+                                    phases,
+                                    transformed,
+                                },
+                            );
+                        }
                     });
                 });
                 let (of_x, of_g) = transformed.split_at(inputs * channel);

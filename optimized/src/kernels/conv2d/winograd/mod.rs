@@ -166,8 +166,7 @@ fn tiles<T: Lanes>(
             let runs = &grid.runs(&task.rows, block.clone());
             let (image, axes) = (problem.groups * inputs * area, &problem.axes);
             let x = &x[(task.image * problem.groups + task.group) * inputs * area..];
-            let is_gradient = false;
-            let to_tiles = ToTiles { axes, x, image, channels: inputs, runs, layout, is_gradient, phases, transformed };
+            let to_tiles = ToTiles::<_, false> { axes, x, image, channels: inputs, runs, layout, phases, transformed };
             simd::run(isa, to_tiles); // 2
             for (i, products) in products.chunks_mut(apart(channels * BLOCK)).enumerate() {
                 let rows = products.chunks_mut(BLOCK).take(channels).map(|row| &mut row[..block.len()]).collect();

@@ -18,8 +18,8 @@ pub struct Layout {
     pub place: usize,
 }
 
-/// The transforms of some channels' tiles, some runs of them: Bᵀ·d·B of 4x4 elements or, of a gradient, A·g·Aᵀ of 2x2.
-pub struct ToTiles<'a, T> {
+/// The transforms of some channels' tiles, some runs of them: Bᵀ·d·B of 4x4 elements or, of a `GRADIENT`, A·g·Aᵀ of 2x2.
+pub struct ToTiles<'a, T, const GRADIENT: bool> {
     /// What is read along height and width.
     pub axes: &'a [Axis; 2],
     /// From the first image and channel on, and the distance between images.
@@ -28,27 +28,18 @@ pub struct ToTiles<'a, T> {
     pub channels: usize,
     pub runs: &'a [Run],
     pub layout: Layout,
-    /// Whether it is the output's gradient that is read.
-    pub is_gradient: bool,
     /// Memory for the phases of a run.
     pub phases: &'a mut [T],
     pub transformed: &'a mut [T],
 }
 
-impl<T: Lanes> Kernel for ToTiles<'_, T> {
+impl<T: Lanes, const GRADIENT: bool> Kernel for ToTiles<'_, T, GRADIENT> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(COUNTER, Isa::of::<S>());
-        if self.is_gradient { self.transform::<S, true>(s) } else { self.transform::<S, false>(s) }
-    }
-}
-
-impl<T: Lanes> ToTiles<'_, T> {
-    #[inline(always)]
-    fn transform<S: Simd, const GRADIENT: bool>(self, s: S) {
-        let Self { axes, x, image, channels, runs, layout, phases, transformed, .. } = self;
+        let Self { axes, x, image, channels, runs, layout, phases, transformed } = self;
         let (area, lanes) = (axes[0].size * axes[1].size, T::lanes::<S>());
         for c in 0..channels {
             for run in runs {
