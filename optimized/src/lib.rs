@@ -39,7 +39,7 @@ pub use layers::{
     LeakyReLU, LeakyReLUPass, Linear, LinearPass, LogSigmoid, LogSigmoidPass, MSELoss, MSELossPass, MaxPool2d,
     MaxPool2dPass, RNN, RNNPass, ReLU, ReLUPass, Sigmoid, SigmoidPass, Softmax, SoftmaxPass, Tanh, TanhPass,
 };
-pub use memory::Workspace;
+pub use memory::{Recycler, Workspace};
 pub use simd::Isa;
 pub use threads::Threads;
 pub use vocabulary::*;

@@ -10,6 +10,7 @@
 //! 4. ln of the sum is the system's, in f64 and rounded once: there is one for each line;
 //! 5. threads take lines that the shape alone decides on.
 
+use super::elementwise::{Map, Mapped, Split};
 use super::softmax::{Lines, STRIP, largest};
 use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
@@ -329,6 +330,37 @@ impl<T: Exp> Backward<'_, T> {
     }
 }
 
+impl<T: Exp> Backward<'_, T> {
+    /// The same of a line with a class that is not smoothed: zeros but for the class, so that each element is written once.
+    #[inline(always)]
+    fn class_line<S: Simd>(&self, s: S, (line, class): (usize, usize), x: &[T], dx: Block<'_, T>) {
+        let Line { largest, log_sum, .. } = self.known[line];
+        let of_class = -(self.kappa(line) * self.problem.w(class));
+        let shares = Shares { largest, log_sum, sum: of_class };
+        let dx = dx.fill(s, Mapped { f: shares, x: Split::new(x) });
+        dx[class] = of_class + dx[class];
+    }
+}
+
+/// 0 − e^s·sum, where s = (x − m) − L.
+#[derive(Clone, Copy)]
+struct Shares<T> {
+    largest: T,
+    log_sum: T,
+    sum: T,
+}
+
+impl<T: Exp> Map<T> for Shares<T> {
+    const COUNTER: Counter = Counter::CrossEntropyLossLines;
+
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
+        let (m, log_sum) = (T::splat(s, self.largest), T::splat(s, self.log_sum));
+        let power = registers::exp::<T, S>(s, T::minus(s, T::minus(s, x, m), log_sum));
+        T::minus(s, T::splat(s, T::ZERO), T::times(s, power, T::splat(s, self.sum)))
+    }
+}
+
 /// dx −= e^s·sum, where s = (x − m) − L.
 #[inline(always)]
 fn subtract_shares<T: Exp, S: Simd>(s: S, x: &[T], (m, log_sum): (T, T), sum: T, dx: &mut [T]) {
@@ -367,7 +399,12 @@ impl<T: Exp> Kernel for BackwardLines<'_, T> {
             let part = (first + i) * length..(first + i + 1) * length;
             let target = problem.line_target(first + i, problem.probabilities().map(|t| &t[part.clone()]));
             let dt = of_target.as_mut().and_then(Iterator::next).map(Block::open);
-            backward.line(s, first + i, &problem.x[part], target, dx.open(), dt);
+            match target {
+                LineTarget::Class(Some(class)) if problem.spread.is_none() => {
+                    backward.class_line(s, (first + i, class), &problem.x[part], dx);
+                }
+                target => backward.line(s, first + i, &problem.x[part], target, dx.open(), dt),
+            }
         }
     }
 }

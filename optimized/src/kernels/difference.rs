@@ -7,7 +7,7 @@
 //! 3. the gradients of input and target are written in one sweep; the factor 2g/n or g/n that they share is computed once in f64
 //!    and rounded once, unless it is too small or too large for that.
 
-use super::elementwise::{BLOCK, Split, TASK, Zip};
+use super::elementwise::{BLOCK, Equal, Split, TASK, Zip};
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output, Source};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
@@ -225,26 +225,33 @@ impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
         let outputs = self.dx.split(BLOCK).zip(self.dt.split(BLOCK));
         for (i, ((dx, dt), (x, t))) in outputs.zip(self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK))).enumerate() {
             let (x, t) = (Split::new(x), Split::new(t));
-            let dx: &[T] = match self.slope.part(i * BLOCK, dx.len()) {
+            match self.slope.part(i * BLOCK, dx.len()) {
                 Slope::Each(g) => {
                     let (c, g) = (T::splat(s, T::narrow(D::SCALE)), Split::new(g));
-                    dx.fill(s, Gradient { of, x, t, c, g })
+                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
                 }
                 Slope::All(factor) => {
                     let (c, g) = (T::splat(s, factor), Equal(T::splat(s, T::ONE)));
-                    dx.fill(s, Gradient { of, x, t, c, g })
+                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
                 }
                 Slope::Apart { c, g } => {
                     let (c, g) = (T::splat(s, c), Equal(T::splat(s, g)));
-                    dx.fill(s, Gradient { of, x, t, c, g })
+                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
                 }
-            };
-            dt.fill(s, Negated(Split::new(dx)));
+            }
         }
     }
 }
 
+/// Fills a block with the gradient of x, and one with that of t, which is computed again: dx may be out of reach by then.
+#[inline(always)]
+fn fill_both<T: Lanes, S: Simd>(s: S, [dx, dt]: [Block<'_, T>; 2], gradient: impl Source<T, S> + Copy) {
+    dx.fill(s, gradient);
+    dt.fill(s, Negated(gradient));
+}
+
 /// `c·direction(x − t)·g`.
+#[derive(Clone, Copy)]
 struct Gradient<D, X, C, G> {
     of: D,
     x: X,
@@ -266,8 +273,12 @@ impl<T: Lanes, S: Simd, D: Difference, X: Source<T, S>, G: Source<T, S>> Source<
     #[inline(always)]
     fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
         let (x, t, g) = (self.x.four(s, i), self.t.four(s, i), self.g.four(s, i));
-        let of = |k: usize| self.gradient::<T, S>(s, x[k], t[k], g[k]);
-        [of(0), of(1), of(2), of(3)]
+        [
+            self.gradient::<T, S>(s, x[0], t[0], g[0]),
+            self.gradient::<T, S>(s, x[1], t[1], g[1]),
+            self.gradient::<T, S>(s, x[2], t[2], g[2]),
+            self.gradient::<T, S>(s, x[3], t[3], g[3]),
+        ]
     }
     #[inline(always)]
     fn register(&self, s: S, i: usize) -> T::Register<S> {
@@ -276,24 +287,6 @@ impl<T: Lanes, S: Simd, D: Difference, X: Source<T, S>, G: Source<T, S>> Source<
     #[inline(always)]
     fn rest(&self, s: S) -> T::Register<S> {
         self.gradient::<T, S>(s, self.x.rest(s), self.t.rest(s), self.g.rest(s))
-    }
-}
-
-/// The same register everywhere.
-struct Equal<R>(R);
-
-impl<T: Lanes, S: Simd> Source<T, S> for Equal<T::Register<S>> {
-    #[inline(always)]
-    fn four(&self, _: S, _: usize) -> [T::Register<S>; 4] {
-        [self.0; 4]
-    }
-    #[inline(always)]
-    fn register(&self, _: S, _: usize) -> T::Register<S> {
-        self.0
-    }
-    #[inline(always)]
-    fn rest(&self, _: S) -> T::Register<S> {
-        self.0
     }
 }
 

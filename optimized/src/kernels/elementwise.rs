@@ -108,10 +108,30 @@ impl<T: Lanes, S: Simd> Source<T, S> for Split<'_, T, S> {
     }
 }
 
+/// The same register everywhere.
+#[derive(Clone, Copy)]
+pub struct Equal<R>(pub R);
+
+impl<T: Lanes, S: Simd> Source<T, S> for Equal<T::Register<S>> {
+    #[inline(always)]
+    fn four(&self, _: S, _: usize) -> [T::Register<S>; 4] {
+        [self.0; 4]
+    }
+    #[inline(always)]
+    fn register(&self, _: S, _: usize) -> T::Register<S> {
+        self.0
+    }
+    #[inline(always)]
+    fn rest(&self, _: S) -> T::Register<S> {
+        self.0
+    }
+}
+
 /// f of each register of x.
-struct Mapped<F, X> {
-    f: F,
-    x: X,
+#[derive(Clone, Copy)]
+pub struct Mapped<F, X> {
+    pub f: F,
+    pub x: X,
 }
 
 impl<T: Lanes, S: Simd, F: Map<T>, X: Source<T, S>> Source<T, S> for Mapped<F, X> {

@@ -3,9 +3,10 @@
 //! The plain loops are `y[place] = w[row[place]]`, and backward `dw[row[place]] += g[place]`. We depart from them:
 //! 1. forward, threads take places that the shape alone decides on;
 //! 2. backward, places are first sorted by row, without changing their order within a row; threads then take rows, so that each
-//!    row is written by one thread, and its gradients are added in the order of the plain loop, whatever the number of threads.
+//!    row is written by one thread, and its gradients are added in the order of the plain loop, whatever the number of threads;
+//! 3. rows that do not occur, most of them where the table is large, become zeros as the threads come by, past the caches.
 
-use super::elementwise::TASK;
+use super::elementwise::{Equal, TASK};
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
@@ -54,15 +55,15 @@ pub struct Places {
 impl Places {
     /// Of the row that each place holds.
     pub fn new(rows: &[usize]) -> Self {
-        let mut places: Vec<usize> = (0..rows.len()).collect();
-        places.sort_by_key(|place| rows[*place]); // 2
+        let mut pairs: Vec<(usize, usize)> = rows.iter().copied().zip(0..).collect();
+        pairs.sort_unstable(); // 2
         let mut starts: Vec<(usize, usize)> = Vec::new();
-        for (i, place) in places.iter().enumerate() {
-            if starts.last().is_none_or(|(row, _)| *row != rows[*place]) {
-                starts.push((rows[*place], i));
+        for (i, (row, _)) in pairs.iter().enumerate() {
+            if starts.last().is_none_or(|(last, _)| last != row) {
+                starts.push((*row, i));
             }
         }
-        Self { rows: starts, places }
+        Self { rows: starts, places: pairs.into_iter().map(|(_, place)| place).collect() }
     }
 
     /// The places that hold the `i`-th of the rows that occur.
@@ -72,48 +73,74 @@ impl Places {
     }
 }
 
-/// Adds to each of the `sums`, given with the number of its row among those that occur, the gradients of the row's places; or,
-/// `by_frequency`, their mean.
+/// Which rows of the gradient are sums, and of what.
+pub struct Sums<'a> {
+    pub places: &'a Places,
+    /// The number of each row among those that occur, and where its sum stands in the gradient; in ascending order of both.
+    pub rows: &'a [(usize, usize)],
+    /// Whether a sum is divided by the number of its places.
+    pub by_frequency: bool,
+}
+
+/// Each row of `dw`, of `size` elements, becomes the sum of the gradients of its places, or zeros.
 pub fn scatter<T: Lanes>(
     (isa, threads): (Isa, Threads),
-    places: &Places,
-    g: &[T],
-    by_frequency: bool,
-    mut sums: Vec<(usize, &mut [T])>,
+    sums: &Sums<'_>,
+    (g, size): (&[T], usize),
+    mut dw: Output<'_, T>,
 ) {
-    let size = sums.first().map_or(0, |(_, sum)| sum.len());
-    let copies = places.places.len().div_ceil(sums.len().max(1)).max(1);
+    let copies = sums.places.places.len().div_ceil(sums.rows.len().max(1)).max(1);
     let rows = (TASK / size.max(1) / copies).max(1);
-    threads::for_each(threads, sums.chunks_mut(rows), |sums| {
-        simd::run(isa, Scatter { places, g, by_frequency, sums });
+    threads::for_each(threads, dw.blocks(rows * size).enumerate(), |(task, dw)| {
+        simd::run(isa, Scatter { sums, g, size, first: task * rows, dw });
     });
 }
 
 struct Scatter<'a, 'b, T> {
-    places: &'a Places,
+    sums: &'a Sums<'b>,
     g: &'a [T],
-    by_frequency: bool,
-    sums: &'a mut [(usize, &'b mut [T])],
+    size: usize,
+    /// The first row of the block.
+    first: usize,
+    dw: Block<'a, T>,
 }
 
 impl<T: Lanes> Kernel for Scatter<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::Embedding, Isa::of::<S>());
-        for (i, sum) in self.sums {
-            let places = self.places.of(*i);
+        let Self { sums, g, size, first, dw } = self;
+        let end = first + dw.len() / size;
+        let zeros = Equal(T::splat(s, T::ZERO));
+        let (mut rest, mut at) = (dw, first);
+        for (i, row) in &sums.rows[sums.rows.partition_point(|(_, row)| *row < first)..] {
+            if *row >= end {
+                break;
+            }
+            let (absent, others) = rest.split_at((row - at) * size);
+            absent.fill(s, zeros); // 3
+            let (sum, others) = others.split_at(size);
+            let sum = sum.open();
+            sum.fill(T::ZERO);
+            let places = sums.places.of(*i);
             let share = T::ONE / T::narrow(places.len() as f64);
             for place in places {
-                let g = &self.g[place * sum.len()..][..sum.len()];
-                if self.by_frequency {
-                    sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += *g * share);
+                let g = &g[place * size..][..size];
+                if sums.by_frequency {
+                    for (sum, g) in sum.iter_mut().zip(g) {
+                        *sum += *g * share;
+                    }
                 } else {
-                    sum.iter_mut().zip(g).for_each(|(sum, g)| *sum += *g);
+                    for (sum, g) in sum.iter_mut().zip(g) {
+                        *sum += *g;
+                    }
                 }
             }
+            (rest, at) = (others, row + 1);
         }
+        rest.fill(s, zeros);
     }
 }
 

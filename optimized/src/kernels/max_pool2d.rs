@@ -176,17 +176,17 @@ fn larger<T: Lanes>(best: T, x: T) -> bool {
     (best < x) | (x != x)
 }
 
-/// Adds each output's gradient to that of the element at its place.
+/// Each element's gradient is the sum of those of the outputs that it is the largest of.
 pub fn backward<T: Lanes>(
     problem: &Problem,
     (isa, threads): (Isa, Threads),
     (g, places): (&[T], &[i64]),
-    dx: &mut [T],
+    mut dx: Output<'_, T>,
 ) {
     let (area, positions) = (problem.area(), problem.positions());
     let channels = (TASK / area.max(positions)).max(1);
     let outputs = g.chunks(channels * positions).zip(places.chunks(channels * positions));
-    threads::for_each(threads, dx.chunks_mut(channels * area).zip(outputs), |(dx, (g, places))| {
+    threads::for_each(threads, dx.blocks(channels * area).zip(outputs), |(dx, (g, places))| {
         simd::run(isa, Channels { area, positions, g, places, dx });
     });
 }
@@ -197,7 +197,7 @@ struct Channels<'a, T> {
     positions: usize,
     g: &'a [T],
     places: &'a [i64],
-    dx: &'a mut [T],
+    dx: Block<'a, T>,
 }
 
 impl<T: Lanes> Kernel for Channels<'_, T> {
@@ -207,7 +207,8 @@ impl<T: Lanes> Kernel for Channels<'_, T> {
     fn with_simd<S: Simd>(self, _: S) {
         counters::record(Counter::MaxPool2d, Isa::of::<S>());
         let channels = self.g.chunks(self.positions).zip(self.places.chunks(self.positions));
-        for (dx, (g, places)) in self.dx.chunks_mut(self.area).zip(channels) {
+        for (dx, (g, places)) in self.dx.open().chunks_mut(self.area).zip(channels) {
+            dx.fill(T::ZERO);
             for (g, place) in g.iter().zip(places) {
                 if let Ok(place) = usize::try_from(*place) {
                     dx[place] += *g;

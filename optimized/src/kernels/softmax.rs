@@ -284,17 +284,19 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
             let part = |row: usize| &x[(first + row) * lines.inner + column..][columns.clone()];
             let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
             let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
-            (0..lines.length).for_each(|row| raise(most, part(row)));
+            for row in 0..lines.length {
+                raise(most, part(row));
+            }
             for (row, y) in rows.iter_mut().enumerate() {
                 let (x, y) = (part(row), &mut y[columns.clone()]);
                 for (y, (x, m)) in y.iter_mut().zip(x.iter().zip(&*most)) {
                     *y = *x - *m;
                 }
                 exp_in_place::<T, S>(s, y);
-                sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum += *y);
+                add(sums, y);
             }
             for y in &mut rows {
-                y[columns.clone()].iter_mut().zip(&*sums).for_each(|(y, sum)| *y = *y / *sum);
+                divide_each(&mut y[columns.clone()], sums);
             }
         }
     }
@@ -315,15 +317,19 @@ impl<T: Exp> Kernel for ColumnsInPlace<'_, T> {
             let columns = from..width.min(from + STRIP);
             let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
             let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
-            rows.iter().for_each(|row| raise(most, &row[columns.clone()]));
-            for row in &mut rows {
-                let y = &mut row[columns.clone()];
-                y.iter_mut().zip(&*most).for_each(|(y, m)| *y = *y - *m);
-                exp_in_place::<T, S>(s, y);
-                sums.iter_mut().zip(&*y).for_each(|(sum, y)| *sum += *y);
+            for row in &rows {
+                raise(most, &row[columns.clone()]);
             }
             for row in &mut rows {
-                row[columns.clone()].iter_mut().zip(&*sums).for_each(|(y, sum)| *y = *y / *sum);
+                let y = &mut row[columns.clone()];
+                for (y, m) in y.iter_mut().zip(&*most) {
+                    *y = *y - *m;
+                }
+                exp_in_place::<T, S>(s, y);
+                add(sums, y);
+            }
+            for row in &mut rows {
+                divide_each(&mut row[columns.clone()], sums);
             }
         }
     }
@@ -334,6 +340,22 @@ impl<T: Exp> Kernel for ColumnsInPlace<'_, T> {
 fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
     for (most, x) in most.iter_mut().zip(x) {
         *most = if *most < *x { *x } else { *most };
+    }
+}
+
+/// Adds elements to their sums.
+#[inline(always)]
+fn add<T: Lanes>(sums: &mut [T], y: &[T]) {
+    for (sum, y) in sums.iter_mut().zip(y) {
+        *sum += *y;
+    }
+}
+
+/// Divides elements by their sums.
+#[inline(always)]
+fn divide_each<T: Lanes>(y: &mut [T], sums: &[T]) {
+    for (y, sum) in y.iter_mut().zip(sums) {
+        *y = *y / *sum;
     }
 }
 
@@ -380,13 +402,16 @@ impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
             let dots = &mut dots[..columns.len()];
             for row in 0..lines.length {
                 let (y, g) = (&y[places(row)], &g[places(row)]);
-                dots.iter_mut().zip(y.iter().zip(g)).for_each(|(dot, (y, g))| *dot += *g * *y);
+                for (dot, (y, g)) in dots.iter_mut().zip(y.iter().zip(g)) {
+                    *dot += *g * *y;
+                }
             }
             for (row, dx) in rows.iter_mut().enumerate() {
                 let (y, g) = (&y[places(row)], &g[places(row)]);
                 let operands = y.iter().zip(g).zip(&*dots);
-                let dx = &mut dx[columns.clone()];
-                dx.iter_mut().zip(operands).for_each(|(dx, ((y, g), dot))| *dx = *y * (*g - *dot));
+                for (dx, ((y, g), dot)) in dx[columns.clone()].iter_mut().zip(operands) {
+                    *dx = *y * (*g - *dot);
+                }
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Embedding: a gather, and a scatter by row.
 
-use super::{overwrite, require_output_shape, require_room, zeroed, zeros};
+use super::{overwrite, require_output_shape, require_room, zeros};
 use crate::kernels::embedding::{self, Places};
 use crate::memory::{Output, fresh};
 use crate::{Choice, Execution, Float, execution};
 use rand::Rng;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::{
     EmbeddingGradient, EmbeddingGradients, EmbeddingOptions, Error, Integer, Result, StateDict, Tensor, init,
@@ -261,8 +262,9 @@ impl<T: Float> Embedding<T> {
         let Some(sums) = self.backward_sums(pass, grad_output)? else {
             return Ok(EmbeddingGradients { weight: None });
         };
-        let mut gradient = zeros(LAYER, "grad_weight", &sums.shape)?;
-        self.scatter(&sums, grad_output, gradient.as_mut_slice());
+        let mut gradient = fresh(LAYER, "grad_weight", &sums.shape)?;
+        self.scatter(&sums, grad_output, Output::Fresh(&mut gradient));
+        let gradient = gradient.tensor(&sums.shape)?;
         let weight = match self.options.sparse {
             true => EmbeddingGradient::Sparse { rows: sums.rows().collect(), values: gradient },
             false => EmbeddingGradient::Dense(gradient),
@@ -302,14 +304,14 @@ impl<T: Float> Embedding<T> {
             (None, Some(_)) => refusal("is given", "none, as the weight is frozen"),
             (Some(sums), Some(EmbeddingGradient::Dense(gradient))) if !self.options.sparse => {
                 require_room(LAYER, "grad_weight", gradient, &sums.shape)?;
-                self.scatter(&sums, grad_output, zeroed(gradient));
+                self.scatter(&sums, grad_output, Output::Given(gradient.as_mut_slice()));
                 Ok(())
             }
             (Some(sums), Some(EmbeddingGradient::Sparse { rows, values })) if self.options.sparse => {
                 if values.shape() != sums.shape {
                     *values = zeros(LAYER, "grad_weight", &sums.shape)?;
                 }
-                self.scatter(&sums, grad_output, zeroed(values));
+                self.scatter(&sums, grad_output, Output::Given(values.as_mut_slice()));
                 rows.clear();
                 rows.extend(sums.rows());
                 Ok(())
@@ -340,17 +342,18 @@ impl<T: Float> Embedding<T> {
         Ok(Some(Sums { places, occurring, shape }))
     }
 
-    /// Adds each place's gradient to that of its row, which is zeros.
-    fn scatter(&self, Sums { places, occurring, .. }: &Sums, grad_output: &Tensor<T>, gradient: &mut [T]) {
-        let mut slots = gradient.chunks_mut(self.options.embedding_dim.max(1)).enumerate();
-        let sums: Vec<_> = if self.options.sparse {
-            occurring.iter().zip(slots).map(|((i, _), (_, slot))| (*i, slot)).collect()
-        } else {
-            // Rows ascend, so that each is found beyond the one before.
-            occurring.iter().filter_map(|(i, row)| Some((*i, slots.find(|(at, _)| at == row)?.1))).collect()
+    /// Each row of the gradient becomes the sum of those of its places.
+    fn scatter(&self, Sums { places, occurring, .. }: &Sums, grad_output: &Tensor<T>, gradient: Output<'_, T>) {
+        let size = self.options.embedding_dim;
+        if size == 0 {
+            return;
+        }
+        let rows: Cow<'_, [(usize, usize)]> = match self.options.sparse {
+            true => occurring.iter().enumerate().map(|(at, (i, _))| (*i, at)).collect(),
+            false => Cow::Borrowed(occurring),
         };
-        let by_frequency = self.options.scale_grad_by_freq;
-        self.execution.run(|kernel| embedding::scatter(kernel, places, grad_output.as_slice(), by_frequency, sums));
+        let sums = embedding::Sums { places, rows: &rows, by_frequency: self.options.scale_grad_by_freq };
+        self.execution.run(|kernel| embedding::scatter(kernel, &sums, (grad_output.as_slice(), size), gradient));
     }
 }
 

@@ -1,6 +1,6 @@
 //! MaxPool2d: one kernel, which remembers places where they are asked for.
 
-use super::{overwrite, require_output_shape, require_room, zeroed, zeros};
+use super::{overwrite, require_output_shape, require_room, zeros};
 use crate::kernels::max_pool2d::{self, Problem};
 use crate::kernels::windows::Axis;
 use crate::memory::{Output, fresh};
@@ -162,7 +162,7 @@ impl MaxPool2d {
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
-        let mut places = Tensor::full(&shape, 0).map_err(|error| error.of(LAYER, "output"))?;
+        let mut places = zeros(LAYER, "indices", &shape)?;
         let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
         let problem = self.problem(input.shape());
         self.execution.run(|kernel| max_pool2d::forward_with_places(&problem, kernel, input.as_slice(), outputs));
@@ -211,9 +211,9 @@ impl MaxPool2d {
         grad_output: &Tensor<T>,
     ) -> Result<MaxPool2dGradients<T>> {
         self.check_backward(pass, grad_output)?;
-        let mut input = zeros(LAYER, "grad_input", &pass.input_shape)?;
-        self.run_backward(pass, grad_output, input.as_mut_slice());
-        Ok(MaxPool2dGradients { input })
+        let mut input = fresh(LAYER, "grad_input", &pass.input_shape)?;
+        self.run_backward(pass, grad_output, Output::Fresh(&mut input));
+        Ok(MaxPool2dGradients { input: input.tensor(&pass.input_shape)? })
     }
 
     /// [`MaxPool2d::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
@@ -238,7 +238,7 @@ impl MaxPool2d {
     ) -> Result<()> {
         self.check_backward(pass, grad_output)?;
         require_room(LAYER, "grad_input", &gradients.input, &pass.input_shape)?;
-        self.run_backward(pass, grad_output, zeroed(&mut gradients.input));
+        self.run_backward(pass, grad_output, Output::Given(gradients.input.as_mut_slice()));
         Ok(())
     }
 
@@ -251,8 +251,7 @@ impl MaxPool2d {
         Ok(())
     }
 
-    /// Adds the gradients to zeros.
-    fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: &mut [T]) {
+    fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: Output<'_, T>) {
         let operands = (grad_output.as_slice(), pass.places.as_slice());
         let problem = self.problem(&pass.input_shape);
         self.execution.run(|kernel| max_pool2d::backward(&problem, kernel, operands, input));

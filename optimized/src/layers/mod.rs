@@ -41,6 +41,7 @@ pub use sigmoid::{Sigmoid, SigmoidPass};
 pub use softmax::{Softmax, SoftmaxPass};
 pub use tanh::{Tanh, TanhPass};
 
+use crate::memory::zeros;
 use crate::simd::Lanes;
 use crate::threads::worth_their_waking;
 use crate::{Error, Result, Tensor};
@@ -89,9 +90,4 @@ fn zeroed<T: Lanes>(tensor: &mut Tensor<T>) -> &mut [T] {
     let elements = tensor.as_mut_slice();
     elements.fill(T::ZERO);
     elements
-}
-
-/// A tensor of zeros, refused where it cannot be stored.
-fn zeros<T: Lanes>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
-    Tensor::full(shape, T::ZERO).map_err(|error| error.of(layer, argument))
 }

@@ -1,7 +1,10 @@
-//! Memory: that of outputs, which is written once, and that of scratch, which is kept for the next call.
+//! Memory: that of outputs, which is written once and used again; and that of scratch, which is kept for the next call.
 
 mod output;
+mod pages;
+mod recycler;
 mod scratch;
 
-pub use output::{Block, Output, Source, count, fresh};
+pub use output::{Block, Output, Source, count, fresh, zeros};
+pub use recycler::{Recycled, Recycler};
 pub use scratch::{Scratch, Workspace, current, enter, scratch};

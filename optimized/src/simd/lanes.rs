@@ -2,6 +2,7 @@
 //! the same names for `f32` and `f64`.
 
 use super::Simd;
+use crate::memory::Recycled;
 use std::fmt::Debug;
 use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -29,6 +30,7 @@ pub trait Lanes:
     + Div<Output = Self>
     + AddAssign
     + bytemuck::Pod
+    + Recycled
     + 'static
 {
     /// As many elements as a register of the instruction set holds.

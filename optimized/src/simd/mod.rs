@@ -5,9 +5,11 @@
 //! for the same instruction set, and vectorised by the compiler.
 
 mod lanes;
+mod stream;
 
 pub use lanes::{Lanes, MOST_LANES};
 pub use pulp::{Simd, WithSimd as Kernel};
+pub use stream::Stream;
 
 use pulp::Arch;
 use std::any::TypeId;

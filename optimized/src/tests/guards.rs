@@ -7,7 +7,7 @@ use crate::kernels::activations::{PositivePart, PositivePartBackward};
 use crate::kernels::conv2d::{Convolution, Problem, Way};
 use crate::kernels::cross_entropy::{self, Kappa, Target};
 use crate::kernels::difference::{self, Slope, Squared, Terms};
-use crate::kernels::embedding::{self, Places};
+use crate::kernels::embedding::{self, Places, Sums};
 use crate::kernels::entropy::{self, OfLogits, Operand};
 use crate::kernels::norm::{self, Affine, Input, Moments, Planes, Way as Nesting};
 use crate::kernels::packed::{self, Matrix};
@@ -294,8 +294,8 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
     assert!(before.iter().chain(after).all(|&place| place == -77), "places beside the output");
     let places = &places[GUARD..GUARD + channels * positions];
     assert!(places.iter().all(|&place| (0..area as i64).contains(&place)));
-    guarded_zeros("windows back", channels * area, |[dx]| {
-        max_pool2d::backward(&problem, kernel, (g.get(), places), dx);
+    guarded("windows back", channels * area, |[dx]| {
+        max_pool2d::backward(&problem, kernel, (g.get(), places), Output::Given(dx));
     });
 }
 
@@ -313,9 +313,10 @@ fn windows_and_rows_are_written_and_nothing_else() {
                 embedding::gather(kernel, (w.get(), size), &looked_up, Output::Given(y));
             });
             let places = Places::new(&looked_up);
-            guarded_zeros("rows back", places.rows.len() * size, |[dw]| {
-                let sums = dw.chunks_mut(size).enumerate().collect();
-                embedding::scatter(kernel, &places, g.get(), true, sums);
+            let rows: Vec<(usize, usize)> = places.rows.iter().enumerate().map(|(i, (row, _))| (i, *row)).collect();
+            let sums = Sums { places: &places, rows: &rows, by_frequency: true };
+            guarded("rows back", 11 * size, |[dw]| {
+                embedding::scatter(kernel, &sums, (g.get(), size), Output::Given(dw));
             });
         }
     }

@@ -18,6 +18,7 @@ mod recurrent;
 mod reduction;
 mod scalar;
 mod state_dict;
+mod storage;
 mod tensor;
 
 pub use class_target::CrossEntropyTarget;

@@ -1,5 +1,6 @@
 //! An owned, contiguous, row-major tensor whose clones share their storage until one of them is written to.
 
+use crate::storage::Storage;
 use crate::{Error, Result};
 use std::ops::{Index, IndexMut, Range};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq)]
 pub struct Tensor<T> {
     shape: Vec<usize>,
-    data: Arc<Vec<T>>,
+    data: Arc<Storage<T>>,
 }
 
 impl<T> Clone for Tensor<T> {
@@ -59,12 +60,40 @@ impl<T> Tensor<T> {
             let got = format!("has {} elements", data.len());
             return Err(Error::new("Tensor", "data", got, format_args!("as many as shape {shape:?} has")));
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(data.into()) })
+    }
+
+    /// A tensor of the elements of `memory` in `place`, in row-major order; the vector is given to `give_back` when the last
+    /// tensor that shares the elements is dropped, so that its memory can be used again.
+    ///
+    /// # Errors
+    /// Where `place` is not as long as `shape` has elements, or does not lie in `memory`, which is then given back.
+    ///
+    /// ```
+    /// use vocabulary::Tensor;
+    /// let x = Tensor::from_lent(&[2], vec![0, 1, 2, 3], 1..3, |memory| assert_eq!(memory, [0, 1, 2, 3]))?;
+    /// assert_eq!(x.as_slice(), [1, 2]);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn from_lent(shape: &[usize], memory: Vec<T>, place: Range<usize>, give_back: fn(Vec<T>)) -> Result<Self> {
+        let refusal = match count::<T>(shape) {
+            Ok(count) if memory.get(place.clone()).is_some_and(|elements| elements.len() == count) => {
+                let data = Arc::new(Storage::lent(memory, place, give_back));
+                return Ok(Self { shape: shape.to_vec(), data });
+            }
+            Ok(count) => {
+                let expected = format!("{count} places of {}, as many as shape {shape:?} has", memory.len());
+                Error::new("Tensor", "place", format_args!("is {place:?}"), expected)
+            }
+            Err(error) => error,
+        };
+        give_back(memory);
+        Err(refusal)
     }
 
     /// A tensor without dimensions, holding one element.
     pub fn scalar(value: T) -> Self {
-        Self { shape: Vec::new(), data: Arc::new(vec![value]) }
+        Self { shape: Vec::new(), data: Arc::new(vec![value].into()) }
     }
 
     /// A tensor whose element at each index is what `element` makes of that index.
@@ -86,7 +115,7 @@ impl<T> Tensor<T> {
                 *i = 0;
             }
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(data.into()) })
     }
 
     /// The sizes of the dimensions.
@@ -101,17 +130,17 @@ impl<T> Tensor<T> {
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.data.len()
+        self.as_slice().len()
     }
 
     /// Whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
-        self.data.is_empty()
+        self.as_slice().is_empty()
     }
 
     /// The elements, in row-major order.
     pub fn as_slice(&self) -> &[T] {
-        &self.data
+        self.data.as_slice()
     }
 
     /// The element at `index`, or `None` where there is none.
@@ -122,7 +151,7 @@ impl<T> Tensor<T> {
     /// # Ok::<(), vocabulary::Error>(())
     /// ```
     pub fn get(&self, index: &[usize]) -> Option<&T> {
-        self.offset(index).map(|offset| &self.data[offset])
+        self.offset(index).map(|offset| &self.as_slice()[offset])
     }
 
     fn offset(&self, index: &[usize]) -> Option<usize> {
@@ -176,23 +205,23 @@ impl<T: Clone> Tensor<T> {
         if count.saturating_mul(size_of::<T>()) >= TRIED {
             Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(vec![value; count]) })
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(vec![value; count].into()) })
     }
 
     /// The elements for writing, in row-major order; copied first where a clone shares them.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        let data: &mut Vec<T> = Arc::make_mut(&mut self.data);
-        data
+        Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
-    /// The elements, in row-major order; copied only where a clone shares them.
+    /// The elements, in row-major order; copied only where a clone shares them, or where memory that was lent holds them.
     pub fn into_vec(self) -> Vec<T> {
-        Arc::unwrap_or_clone(self.data)
+        Arc::unwrap_or_clone(self.data).into_vec()
     }
 
     /// A tensor of the same shape whose elements are `f` of these.
     pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
-        Tensor { shape: self.shape.clone(), data: Arc::new(self.data.iter().cloned().map(f).collect()) }
+        let data: Vec<U> = self.as_slice().iter().cloned().map(f).collect();
+        Tensor { shape: self.shape.clone(), data: Arc::new(data.into()) }
     }
 
     /// The tensor with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
@@ -216,7 +245,7 @@ impl<T: Clone> Tensor<T> {
         let mut source = vec![0; self.rank()];
         Self::from_fn(&shape, |index| {
             order.iter().zip(index).for_each(|(&axis, &i)| source[axis] = i);
-            self.data[self.offset(&source).unwrap_or_default()].clone()
+            self.as_slice()[self.offset(&source).unwrap_or_default()].clone()
         })
     }
 
@@ -241,9 +270,9 @@ impl<T: Clone> Tensor<T> {
         let inner: usize = self.shape[axis + 1..].iter().product();
         let mut shape = self.shape.clone();
         shape[axis] = range.len();
-        let rows = self.data.chunks(usize::max(1, size * inner));
-        let data = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned()).collect();
-        Ok(Self { shape, data: Arc::new(data) })
+        let rows = self.as_slice().chunks(usize::max(1, size * inner));
+        let data: Vec<T> = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned()).collect();
+        Ok(Self { shape, data: Arc::new(data.into()) })
     }
 
     /// Tensors of one shape, stacked along a new first dimension.
@@ -268,7 +297,7 @@ impl<T: Clone> Tensor<T> {
             ));
         }
         let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape.iter().copied()).collect();
-        Self::from_vec(&shape, tensors.iter().flat_map(|tensor| tensor.data.iter().cloned()).collect())
+        Self::from_vec(&shape, tensors.iter().flat_map(|tensor| tensor.as_slice().iter().cloned()).collect())
     }
 }
 
@@ -321,6 +350,37 @@ mod tests {
         let y = x.reshape(&[2, 1]).unwrap();
         x.as_mut_slice()[0] = 5;
         assert_eq!((x.as_slice(), y.as_slice()), (&[5, 1][..], &[1, 1][..]));
+    }
+
+    #[test]
+    fn lent_memory_is_given_back_once_by_the_last_that_holds_it() {
+        use std::sync::Mutex;
+        static BACK: Mutex<Vec<Vec<i32>>> = Mutex::new(Vec::new());
+        let back = || std::mem::take(&mut *BACK.lock().unwrap());
+        let give_back = |memory| BACK.lock().unwrap().push(memory);
+        let lent = |place| Tensor::from_lent(&[2], vec![1, 2, 3, 4], place, give_back);
+        let x = lent(1..3).unwrap();
+        let y = x.reshape(&[2, 1]).unwrap();
+        drop(x);
+        assert!(back().is_empty());
+        assert_eq!((y.as_slice(), y.len(), format!("{:?}", y.data)), (&[2, 3][..], 2, "[2, 3]".to_owned()));
+        let mut z = y.clone();
+        z.as_mut_slice()[0] = 9;
+        assert_eq!((y.as_slice(), z.as_slice()), (&[2, 3][..], &[9, 3][..]));
+        drop(z);
+        assert!(back().is_empty(), "a copy's memory is nobody's");
+        drop(y);
+        assert_eq!(back(), [[1, 2, 3, 4]]);
+        assert_eq!(lent(2..4).unwrap().into_vec(), [3, 4]);
+        assert!(back().is_empty(), "the memory is the caller's");
+        let mut x = lent(0..2).unwrap();
+        x.as_mut_slice()[1] = 7;
+        drop(x);
+        assert_eq!(back(), [[1, 7, 3, 4]]);
+        for place in [0..3, 3..5, 5..7] {
+            assert!(lent(place).is_err());
+            assert_eq!(back(), [[1, 2, 3, 4]]);
+        }
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! What holds a tensor's elements, and who is given the memory when no tensor holds them any more.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Elements, a part of a vector's memory.
+pub struct Storage<T> {
+    memory: Vec<T>,
+    /// Where the elements are in there.
+    place: Range<usize>,
+    /// Who is given the memory; it is freed where nobody is named.
+    give_back: Option<fn(Vec<T>)>,
+}
+
+impl<T> Storage<T> {
+    /// The elements in `place`, which lies in the vector, whose memory is then given to `give_back`.
+    pub fn lent(memory: Vec<T>, place: Range<usize>, give_back: fn(Vec<T>)) -> Self {
+        debug_assert!(memory.get(place.clone()).is_some());
+        Self { memory, place, give_back: Some(give_back) }
+    }
+
+    pub fn as_slice(&self) -> &[T] {
+        &self.memory[self.place.clone()]
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.memory[self.place.clone()]
+    }
+
+    /// The elements, moved to the start of their memory, which is the caller's from then on.
+    pub fn into_vec(mut self) -> Vec<T> {
+        self.give_back = None;
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.truncate(self.place.end);
+        memory.drain(..self.place.start);
+        memory
+    }
+}
+
+impl<T> From<Vec<T>> for Storage<T> {
+    fn from(memory: Vec<T>) -> Self {
+        Self { place: 0..memory.len(), memory, give_back: None }
+    }
+}
+
+impl<T> Drop for Storage<T> {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.give_back {
+            give_back(std::mem::take(&mut self.memory));
+        }
+    }
+}
+
+/// The elements alone, in memory of their own.
+impl<T: Clone> Clone for Storage<T> {
+    fn clone(&self) -> Self {
+        self.as_slice().to_vec().into()
+    }
+}
+
+impl<T: PartialEq> PartialEq for Storage<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Storage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
