@@ -50,11 +50,17 @@ impl<T: Lanes> Kernel for Sums<'_, T> {
             sums.fill(T::ZERO);
             for row in rows.chunks_exact(columns) {
                 let row = &row[first..first + sums.len()];
-                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+                for (sum, &x) in sums.iter_mut().zip(row) {
+                    *sum += x;
+                }
             }
-            totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total += sum.widen()); // 2
+            for (total, sum) in totals.iter_mut().zip(&*sums) {
+                *total += sum.widen(); // 2
+            }
         }
-        sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum = T::narrow(total));
+        for (sum, total) in sums.iter_mut().zip(totals) {
+            *sum = T::narrow(total);
+        }
     }
 }
 

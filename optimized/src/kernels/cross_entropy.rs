@@ -269,7 +269,7 @@ impl<T: Exp> Backward<'_, T> {
         });
     }
 
-    /// The gradients, of lines side by side, into zeros; of the target, where it holds probabilities.
+    /// The gradients, of lines side by side; of the target, where it holds probabilities.
     pub fn columns(&self, (isa, threads): (Isa, Threads), (dx, dt): (&mut [T], Option<&mut [T]>)) {
         let Lines { length, inner, .. } = self.problem.lines;
         let size = (length, self.problem.lines.columns_a_task());

@@ -192,16 +192,18 @@ impl<'a, T: Lanes> Slope<'a, T> {
     }
 }
 
-/// The gradients of input and target.
+/// The gradients of input and, where it is asked for, target.
 pub fn gradients<T: Lanes, D: Difference>(
     of: D,
     (isa, threads): (Isa, Threads),
     (x, t): (&[T], &[T]),
     slope: Slope<'_, T>,
-    [mut dx, mut dt]: [Output<'_, T>; 2],
+    (mut dx, mut dt): (Output<'_, T>, Option<Output<'_, T>>),
 ) {
     let operands = x.chunks(TASK).zip(t.chunks(TASK)).enumerate();
-    threads::for_each(threads, dx.blocks(TASK).zip(dt.blocks(TASK)).zip(operands), |((dx, dt), (task, (x, t)))| {
+    let mut of_target = dt.as_mut().map(|dt| dt.blocks(TASK));
+    let outputs = dx.blocks(TASK).map(|dx| (dx, of_target.as_mut().and_then(Iterator::next)));
+    threads::for_each(threads, outputs.zip(operands), |((dx, dt), (task, (x, t)))| {
         simd::run(isa, Gradients { of, x, t, slope: slope.part(task * TASK, x.len()), dx, dt });
     });
 }
@@ -212,7 +214,7 @@ struct Gradients<'a, T, D> {
     t: &'a [T],
     slope: Slope<'a, T>,
     dx: Block<'a, T>,
-    dt: Block<'a, T>,
+    dt: Option<Block<'a, T>>,
 }
 
 impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
@@ -222,32 +224,41 @@ impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(D::COUNTERS[0], Isa::of::<S>());
         let of = self.of;
-        let outputs = self.dx.split(BLOCK).zip(self.dt.split(BLOCK));
-        for (i, ((dx, dt), (x, t))) in outputs.zip(self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK))).enumerate() {
+        let mut of_target = self.dt.map(|dt| dt.split(BLOCK));
+        let operands = self.x.chunks(BLOCK).zip(self.t.chunks(BLOCK));
+        for (i, (dx, (x, t))) in self.dx.split(BLOCK).zip(operands).enumerate() {
+            let dt = of_target.as_mut().and_then(Iterator::next);
             let (x, t) = (Split::new(x), Split::new(t));
             match self.slope.part(i * BLOCK, dx.len()) {
                 Slope::Each(g) => {
                     let (c, g) = (T::splat(s, T::narrow(D::SCALE)), Split::new(g));
-                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
+                    fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
                 Slope::All(factor) => {
                     let (c, g) = (T::splat(s, factor), Equal(T::splat(s, T::ONE)));
-                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
+                    fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
                 Slope::Apart { c, g } => {
                     let (c, g) = (T::splat(s, c), Equal(T::splat(s, g)));
-                    fill_both(s, [dx, dt], Gradient { of, x, t, c, g });
+                    fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
             }
         }
     }
 }
 
-/// Fills a block with the gradient of x, and one with that of t, which is computed again: dx may be out of reach by then.
+/// Fills a block with the gradient of x and, where there is one, another with that of t, which is computed again: dx may be out
+/// of reach by then.
 #[inline(always)]
-fn fill_both<T: Lanes, S: Simd>(s: S, [dx, dt]: [Block<'_, T>; 2], gradient: impl Source<T, S> + Copy) {
+fn fill_both<T: Lanes, S: Simd>(
+    s: S,
+    (dx, dt): (Block<'_, T>, Option<Block<'_, T>>),
+    gradient: impl Source<T, S> + Copy,
+) {
     dx.fill(s, gradient);
-    dt.fill(s, Negated(gradient));
+    if let Some(dt) = dt {
+        dt.fill(s, Negated(gradient));
+    }
 }
 
 /// `c·direction(x − t)·g`.

@@ -5,7 +5,7 @@
 //! 2. a weight that is broadcast is written out for one block of [`BLOCK`] elements at a time, which stays in cache;
 //! 3. each block is summed in the elements' own type, in so many short sums that it rounds little; the sums of the blocks, and
 //!    of the tasks, are added in f64, in their order;
-//! 4. both gradients are written in one sweep.
+//! 4. both gradients of a block are written one after the other, while its operands are in cache.
 
 use super::elementwise::{BLOCK, FUNCTION_TASK};
 use super::strided::Broadcast;
@@ -99,8 +99,10 @@ pub trait Entropy<T: Ln>: Copy + Sync {
     const COUNTER: Counter;
     /// The term of an element, before its weight.
     fn term<S: Simd>(self, s: S, pair: Pair<T::Register<S>>) -> T::Register<S>;
-    /// The gradients of input and target, where `share` is what the term's own gradient is.
-    fn gradients<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> [T::Register<S>; 2];
+    /// The gradient of the input, where `share` is what the term's own gradient is.
+    fn of_input<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S>;
+    /// That of the target.
+    fn of_target<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S>;
 }
 
 /// `−(t·max(ln x, −100) + (1 − t)·max(ln(1 − x), −100))`.
@@ -126,17 +128,17 @@ impl<T: Ln> Entropy<T> for OfProbabilities {
     }
 
     #[inline(always)]
-    fn gradients<S: Simd>(
-        self,
-        s: S,
-        Pair { x, t, .. }: Pair<T::Register<S>>,
-        share: T::Register<S>,
-    ) -> [T::Register<S>; 2] {
+    fn of_input<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
         let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_PRODUCT)));
         let product = T::times(s, T::minus(s, one, x), x);
         let product = T::where_less(s, (least, product), product, least);
+        T::over(s, T::times(s, share, T::minus(s, x, t)), product)
+    }
+
+    #[inline(always)]
+    fn of_target<S: Simd>(self, s: S, Pair { x, .. }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
         let logarithms = T::minus(s, registers::ln_1p::<T, S>(s, T::negated(s, x)), registers::ln::<T, S>(s, x));
-        [T::over(s, T::times(s, share, T::minus(s, x, t)), product), T::times(s, share, logarithms)]
+        T::times(s, share, logarithms)
     }
 }
 
@@ -177,26 +179,35 @@ impl<T: Ln> Entropy<T> for OfLogits {
     }
 
     #[inline(always)]
-    fn gradients<S: Simd>(
-        self,
-        s: S,
-        Pair { x, t, p }: Pair<T::Register<S>>,
-        share: T::Register<S>,
-    ) -> [T::Register<S>; 2] {
+    fn of_input<S: Simd>(self, s: S, Pair { x, t, p }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
         let one = T::splat(s, T::ONE);
-        let minus_x = T::negated(s, x);
-        let sigmoid = T::over(s, one, T::plus(s, one, registers::exp::<T, S>(s, minus_x)));
-        let [of_input, of_target] = match p {
-            None => [T::minus(s, sigmoid, t), minus_x],
+        let sigmoid = T::over(s, one, T::plus(s, one, registers::exp::<T, S>(s, T::negated(s, x))));
+        let gradient = match p {
+            None => T::minus(s, sigmoid, t),
             Some(p) => {
                 let positive = T::times(s, p, t);
                 let factor = T::minus(s, T::plus(s, positive, one), t);
-                let [above, below, logarithm] = parts::<T, S>(s, x);
-                let of_target = T::minus(s, T::times(s, p, T::plus(s, below, logarithm)), T::plus(s, above, logarithm));
-                [T::minus(s, T::times(s, factor, sigmoid), positive), of_target]
+                T::minus(s, T::times(s, factor, sigmoid), positive)
             }
         };
-        [T::times(s, share, of_input), T::times(s, share, of_target)]
+        T::times(s, share, gradient)
+    }
+
+    #[inline(always)]
+    fn of_target<S: Simd>(
+        self,
+        s: S,
+        Pair { x, p, .. }: Pair<T::Register<S>>,
+        share: T::Register<S>,
+    ) -> T::Register<S> {
+        let gradient = match p {
+            None => T::negated(s, x),
+            Some(p) => {
+                let [above, below, logarithm] = parts::<T, S>(s, x);
+                T::minus(s, T::times(s, p, T::plus(s, below, logarithm)), T::plus(s, above, logarithm))
+            }
+        };
+        T::times(s, share, gradient)
     }
 }
 
@@ -361,17 +372,19 @@ fn sum_of<T: Lanes, S: Simd>(s: S, elements: &[T]) -> T {
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
 
-/// The gradients of input and target, where g is the gradient of each term, or of their sum, and `n` what the sum is divided by.
+/// The gradients of input and, where it is asked for, target; g is the gradient of each term, or of their sum, and `n` what the sum
+/// is divided by.
 pub fn gradients<T: Ln, E: Entropy<T>>(
     of: E,
     (isa, threads): (Isa, Threads),
     problem: &Problem<'_, T>,
     (g, n): (Operand<'_, T>, Option<T>),
-    [mut dx, mut dt]: [Output<'_, T>; 2],
+    (mut dx, mut dt): (Output<'_, T>, Option<Output<'_, T>>),
 ) {
-    let outputs = dx.blocks(FUNCTION_TASK).zip(dt.blocks(FUNCTION_TASK)).enumerate();
-    threads::for_each(threads, outputs, |(task, (dx, dt))| {
-        simd::run(isa, GradientsOf { of, problem, g, n, first: task * FUNCTION_TASK, outputs: [dx, dt] });
+    let mut of_target = dt.as_mut().map(|dt| dt.blocks(FUNCTION_TASK));
+    let outputs = dx.blocks(FUNCTION_TASK).map(|dx| (dx, of_target.as_mut().and_then(Iterator::next)));
+    threads::for_each(threads, outputs.enumerate(), |(task, outputs)| {
+        simd::run(isa, GradientsOf { of, problem, g, n, first: task * FUNCTION_TASK, outputs });
     });
 }
 
@@ -381,7 +394,7 @@ struct GradientsOf<'a, T, E> {
     g: Operand<'a, T>,
     n: Option<T>,
     first: usize,
-    outputs: [Block<'a, T>; 2],
+    outputs: (Block<'a, T>, Option<Block<'a, T>>),
 }
 
 impl<T: Ln, E: Entropy<T>> Kernel for GradientsOf<'_, T, E> {
@@ -390,24 +403,32 @@ impl<T: Ln, E: Entropy<T>> Kernel for GradientsOf<'_, T, E> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(E::COUNTER, Isa::of::<S>());
-        let Self { of, problem, g, n, first, outputs: [dx, dt] } = self;
-        let (dx, dt) = (dx.open(), dt.open());
+        let Self { of, problem, g, n, first, outputs: (dx, dt) } = self;
+        let (dx, mut dt) = (dx.open(), dt.map(Block::open));
         let mut buffers = [[T::ZERO; BLOCK]; 2];
         for places in blocks(first..first + dx.len()) {
             let operands = problem.operands(places.clone(), &mut buffers);
             let g = g.part(places.clone());
             let places = places.start - first..places.end - first;
-            let (dx, dx_tail) = T::registers_mut::<S>(&mut dx[places.clone()]);
-            let (dt, dt_tail) = T::registers_mut::<S>(&mut dt[places]);
-            for (i, (dx, dt)) in dx.iter_mut().zip(dt).enumerate() {
+            let (dx, tail) = T::registers_mut::<S>(&mut dx[places.clone()]);
+            for (i, dx) in dx.iter_mut().enumerate() {
                 let (pair, w) = operands.pair(s, i);
-                [*dx, *dt] = of.gradients(s, pair, share::<T, S>(s, g.register(s, i), w, n));
+                *dx = of.of_input(s, pair, share::<T, S>(s, g.register(s, i), w, n));
             }
-            if !dx_tail.is_empty() {
+            if !tail.is_empty() {
                 let (pair, w) = operands.rest(s);
-                let [of_input, of_target] = of.gradients(s, pair, share::<T, S>(s, g.rest(s), w, n));
-                T::store_partial(s, dx_tail, of_input);
-                T::store_partial(s, dt_tail, of_target);
+                T::store_partial(s, tail, of.of_input(s, pair, share::<T, S>(s, g.rest(s), w, n)));
+            }
+            if let Some(dt) = &mut dt {
+                let (dt, tail) = T::registers_mut::<S>(&mut dt[places]);
+                for (i, dt) in dt.iter_mut().enumerate() {
+                    let (pair, w) = operands.pair(s, i);
+                    *dt = of.of_target(s, pair, share::<T, S>(s, g.register(s, i), w, n));
+                }
+                if !tail.is_empty() {
+                    let (pair, w) = operands.rest(s);
+                    T::store_partial(s, tail, of.of_target(s, pair, share::<T, S>(s, g.rest(s), w, n)));
+                }
             }
         }
     }

@@ -6,16 +6,19 @@
 //!    loops before the next one starts, so that all but the first find it in cache;
 //! 2. *columns*, where they are not: as many lines side by side as make some registers, each with its own maximum and sum in a
 //!    lane, so that memory is read in the order in which it lies;
-//! 3. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
-//! 4. threads take lines, or strips of columns, that the shape alone decides on.
+//! 3. where lines are not long, a task's rows go through their loops in a copy: rows that lie a power of two apart drive each other
+//!    out of the caches;
+//! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
+//! 5. threads take lines, or strips of columns, that the shape alone decides on.
 
 use super::elementwise::FUNCTION_TASK;
 use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
 use crate::math::{Exp, registers};
-use crate::memory::{Block, Output};
+use crate::memory::{Block, Output, scratch};
 use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
 use crate::threads::{self, Threads};
+use std::ops::Range;
 
 /// How lines lie in memory: `outer` times, `length` rows of `inner` neighbouring elements, one of each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,13 @@ impl Lines {
         (FUNCTION_TASK / self.length.max(1)).max(1)
     }
 
+    /// The numbers that a task of columns works on: so many for each column, and copies of its rows, where lines are not long.
+    fn memory(&self, each: usize, copies: usize) -> usize {
+        let columns = self.columns_a_task().min(self.inner);
+        let elements = columns * self.length;
+        columns * each + if elements <= MOST_COPIED { copies * elements } else { 0 }
+    }
+
     /// Columns of a task.
     pub fn columns_a_task(&self) -> usize {
         (FUNCTION_TASK / self.length.max(1)).max(STRIP).next_multiple_of(STRIP)
@@ -52,6 +62,9 @@ impl Lines {
 
 /// Columns that go through their loops together: their maxima and sums stay in the first-level cache, beside a row of them.
 pub const STRIP: usize = 64;
+
+/// Elements of a task that are copied at most: 256 KiB of f32, which a second-level cache holds.
+const MOST_COPIED: usize = 2 * FUNCTION_TASK;
 
 /// y of each line whose elements are neighbours.
 pub fn forward_lines<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], mut y: Output<'_, T>) {
@@ -255,20 +268,26 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
 
 /// y of each line, of lines side by side.
 pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], y: &mut [T]) {
-    let tiles = tiles(y, lines.inner, (lines.length, lines.columns_a_task())); // 4
-    threads::for_each(threads, tiles.into_iter(), |y| simd::run(isa, ForwardColumns { lines, x, y }));
+    let tiles = tiles(y, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |y| {
+        scratch(lines.memory(2, 1), |memory| simd::run(isa, ForwardColumns { lines, x: Some(x), y, memory }));
+    });
 }
 
 /// y of each line, of lines side by side, written over it.
 pub fn forward_columns_in_place<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, elements: &mut [T]) {
-    let tiles = tiles(elements, lines.inner, (lines.length, lines.columns_a_task())); // 4
-    threads::for_each(threads, tiles.into_iter(), |elements| simd::run(isa, ColumnsInPlace { elements }));
+    let tiles = tiles(elements, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |y| {
+        scratch(lines.memory(2, 1), |memory| simd::run(isa, ForwardColumns { lines, x: None, y, memory }));
+    });
 }
 
 struct ForwardColumns<'a, T> {
     lines: Lines,
-    x: &'a [T],
+    /// Where it does not lie where y is to be.
+    x: Option<&'a [T]>,
     y: Tile<'a, T>,
+    memory: &'a mut [T],
 }
 
 impl<T: Exp> Kernel for ForwardColumns<'_, T> {
@@ -277,61 +296,59 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
-        let Self { lines, x, y: Tile { row: first, column, mut rows } } = self;
-        let width = rows.first().map_or(0, |row| row.len());
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let part = |row: usize| &x[(first + row) * lines.inner + column..][columns.clone()];
-            let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
-            let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
-            for row in 0..lines.length {
-                raise(most, part(row));
-            }
+        let Self { lines, x, y, memory } = self;
+        let (width, places) = (y.width(), Places::of(lines, &y));
+        let (most, rest) = memory.split_at_mut(width);
+        let (sums, copies) = rest.split_at_mut(width);
+        most.fill(-T::INFINITY); // 2
+        sums.fill(T::ZERO);
+        let mut rows = y.rows;
+        if copies.len() < lines.length * width {
             for (row, y) in rows.iter_mut().enumerate() {
-                let (x, y) = (part(row), &mut y[columns.clone()]);
-                for (y, (x, m)) in y.iter_mut().zip(x.iter().zip(&*most)) {
-                    *y = *x - *m;
+                if let Some(x) = x {
+                    y.copy_from_slice(&x[places.of_row(row)]);
                 }
-                exp_in_place::<T, S>(s, y);
-                add(sums, y);
+                raise(most, y);
             }
             for y in &mut rows {
-                divide_each(&mut y[columns.clone()], sums);
+                add_powers(s, sums, y, most);
+            }
+            for y in rows {
+                divide_each(y, sums);
+            }
+            return;
+        }
+        for (row, (copy, y)) in copies.chunks_mut(width).zip(&rows).enumerate() {
+            let x = if let Some(x) = x { &x[places.of_row(row)] } else { &y[..] };
+            copy.copy_from_slice(x); // 3
+            raise(most, copy);
+        }
+        for copy in copies.chunks_mut(width).take(lines.length) {
+            add_powers(s, sums, copy, most);
+        }
+        for (copy, y) in copies.chunks(width).zip(rows) {
+            for (y, (power, sum)) in y.iter_mut().zip(copy.iter().zip(&*sums)) {
+                *y = *power / *sum;
             }
         }
     }
 }
 
-struct ColumnsInPlace<'a, T> {
-    elements: Tile<'a, T>,
+/// Where the elements that belong to a tile's rows lie in a tensor of its shape.
+struct Places {
+    start: usize,
+    inner: usize,
+    width: usize,
 }
 
-impl<T: Exp> Kernel for ColumnsInPlace<'_, T> {
-    type Output = ();
+impl Places {
+    fn of<T>(lines: Lines, tile: &Tile<'_, T>) -> Self {
+        Self { start: tile.row * lines.inner + tile.column, inner: lines.inner, width: tile.width() }
+    }
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) {
-        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
-        let (width, mut rows) = (self.elements.width(), self.elements.rows);
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let (mut most, mut sums) = ([-T::INFINITY; STRIP], [T::ZERO; STRIP]); // 2
-            let (most, sums) = (&mut most[..columns.len()], &mut sums[..columns.len()]);
-            for row in &rows {
-                raise(most, &row[columns.clone()]);
-            }
-            for row in &mut rows {
-                let y = &mut row[columns.clone()];
-                for (y, m) in y.iter_mut().zip(&*most) {
-                    *y = *y - *m;
-                }
-                exp_in_place::<T, S>(s, y);
-                add(sums, y);
-            }
-            for row in &mut rows {
-                divide_each(&mut row[columns.clone()], sums);
-            }
-        }
+    fn of_row(&self, row: usize) -> Range<usize> {
+        let start = self.start + row * self.inner;
+        start..start + self.width
     }
 }
 
@@ -343,11 +360,15 @@ fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
     }
 }
 
-/// Adds elements to their sums.
+/// x = e^(x − m), added to the sums.
 #[inline(always)]
-fn add<T: Lanes>(sums: &mut [T], y: &[T]) {
-    for (sum, y) in sums.iter_mut().zip(y) {
-        *sum += *y;
+fn add_powers<T: Exp, S: Simd>(s: S, sums: &mut [T], x: &mut [T], m: &[T]) {
+    for (x, m) in x.iter_mut().zip(m) {
+        *x = *x - *m;
+    }
+    exp_in_place::<T, S>(s, x);
+    for (sum, x) in sums.iter_mut().zip(&*x) {
+        *sum += *x;
     }
 }
 
@@ -373,8 +394,10 @@ fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
 
 /// dx of each line, of lines side by side.
 pub fn backward_columns<T: Lanes>((isa, threads): (Isa, Threads), lines: Lines, (y, g): (&[T], &[T]), dx: &mut [T]) {
-    let tiles = tiles(dx, lines.inner, (lines.length, lines.columns_a_task())); // 4
-    threads::for_each(threads, tiles.into_iter(), |dx| simd::run(isa, BackwardColumns { lines, y, g, dx }));
+    let tiles = tiles(dx, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |dx| {
+        scratch(lines.memory(1, 2), |memory| simd::run(isa, BackwardColumns { lines, y, g, dx, memory }));
+    });
 }
 
 struct BackwardColumns<'a, T> {
@@ -382,6 +405,7 @@ struct BackwardColumns<'a, T> {
     y: &'a [T],
     g: &'a [T],
     dx: Tile<'a, T>,
+    memory: &'a mut [T],
 }
 
 impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
@@ -390,29 +414,43 @@ impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
-        let Self { lines, y, g, dx: Tile { row: first, column, mut rows } } = self;
-        let width = rows.first().map_or(0, |row| row.len());
-        for from in (0..width).step_by(STRIP) {
-            let columns = from..width.min(from + STRIP);
-            let places = |row: usize| {
-                let start = (first + row) * lines.inner + column;
-                start + columns.start..start + columns.end
-            };
-            let mut dots = [T::ZERO; STRIP]; // 2
-            let dots = &mut dots[..columns.len()];
+        let Self { lines, y, g, dx, memory } = self;
+        let (width, places) = (dx.width(), Places::of(lines, &dx));
+        let (dots, copies) = memory.split_at_mut(width);
+        dots.fill(T::ZERO); // 2
+        let (of_y, of_g) = copies.split_at_mut(copies.len() / 2);
+        if of_y.len() < lines.length * width {
             for row in 0..lines.length {
-                let (y, g) = (&y[places(row)], &g[places(row)]);
-                for (dot, (y, g)) in dots.iter_mut().zip(y.iter().zip(g)) {
-                    *dot += *g * *y;
-                }
+                add_products(dots, &y[places.of_row(row)], &g[places.of_row(row)]);
             }
-            for (row, dx) in rows.iter_mut().enumerate() {
-                let (y, g) = (&y[places(row)], &g[places(row)]);
-                let operands = y.iter().zip(g).zip(&*dots);
-                for (dx, ((y, g), dot)) in dx[columns.clone()].iter_mut().zip(operands) {
-                    *dx = *y * (*g - *dot);
-                }
+            for (row, dx) in dx.rows.into_iter().enumerate() {
+                deviations(dx, (&y[places.of_row(row)], &g[places.of_row(row)]), dots);
             }
+            return;
         }
+        for (row, (of_y, of_g)) in of_y.chunks_mut(width).zip(of_g.chunks_mut(width)).take(lines.length).enumerate() {
+            of_y.copy_from_slice(&y[places.of_row(row)]); // 3
+            of_g.copy_from_slice(&g[places.of_row(row)]);
+            add_products(dots, of_y, of_g);
+        }
+        for ((of_y, of_g), dx) in of_y.chunks(width).zip(of_g.chunks(width)).zip(dx.rows) {
+            deviations(dx, (of_y, of_g), dots);
+        }
+    }
+}
+
+/// Adds products to their sums.
+#[inline(always)]
+fn add_products<T: Lanes>(dots: &mut [T], y: &[T], g: &[T]) {
+    for (dot, (y, g)) in dots.iter_mut().zip(y.iter().zip(g)) {
+        *dot += *g * *y;
+    }
+}
+
+/// dx = y·(g − dot).
+#[inline(always)]
+fn deviations<T: Lanes>(dx: &mut [T], (y, g): (&[T], &[T]), dots: &[T]) {
+    for (dx, ((y, g), dot)) in dx.iter_mut().zip(y.iter().zip(g).zip(dots)) {
+        *dx = *y * (*g - *dot);
     }
 }

@@ -196,6 +196,23 @@ impl<T: Float> BCELoss<T> {
         Ok(BCELossGradients { input, target })
     }
 
+    /// The gradient of the input alone, which is that of [`BCELoss::backward`]: a target that is data has no use for one.
+    ///
+    /// # Errors
+    /// As [`BCELoss::backward`].
+    ///
+    /// ```
+    /// use optimized::{BCELoss, BCELossOptions, Tensor};
+    /// let mut loss = BCELoss::new(BCELossOptions::new())?;
+    /// let pass = loss.forward_pass(&Tensor::full(&[2], 0.25_f32)?, &Tensor::full(&[2], 1.0)?)?;
+    /// let g = Tensor::scalar(1.0);
+    /// assert_eq!(loss.backward_input(&pass, &g)?, loss.backward(&pass, &g)?.input);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_input(&self, pass: &BCELossPass<T>, grad_output: &Tensor<T>) -> Result<Tensor<T>> {
+        self.calls().backward_input(&pass.input, &pass.target, grad_output)
+    }
+
     /// [`BCELoss::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
     ///
     /// # Errors

@@ -205,6 +205,23 @@ impl<T: Float> BCEWithLogitsLoss<T> {
         Ok(BCEWithLogitsLossGradients { input, target })
     }
 
+    /// The gradient of the input alone, which is that of [`BCEWithLogitsLoss::backward`]: a target that is data has no use for one.
+    ///
+    /// # Errors
+    /// As [`BCEWithLogitsLoss::backward`].
+    ///
+    /// ```
+    /// use optimized::{BCEWithLogitsLoss, BCEWithLogitsLossOptions, Tensor};
+    /// let mut loss = BCEWithLogitsLoss::new(BCEWithLogitsLossOptions::new())?;
+    /// let pass = loss.forward_pass(&Tensor::full(&[2], -1.5_f32)?, &Tensor::full(&[2], 1.0)?)?;
+    /// let g = Tensor::scalar(1.0);
+    /// assert_eq!(loss.backward_input(&pass, &g)?, loss.backward(&pass, &g)?.input);
+    /// # Ok::<(), optimized::Error>(())
+    /// ```
+    pub fn backward_input(&self, pass: &BCEWithLogitsLossPass<T>, grad_output: &Tensor<T>) -> Result<Tensor<T>> {
+        self.calls().backward_input(&pass.input, &pass.target, grad_output)
+    }
+
     /// [`BCEWithLogitsLoss::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! CrossEntropyLoss: softmax, logarithm and loss of a line at once.
 
-use super::{overwrite, require_output_shape, require_room, require_room_if_due, zeroed, zeros};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due};
 use crate::kernels::cross_entropy::{self, Backward, Kappa, Line, Problem, Target};
 use crate::kernels::softmax::Lines;
-use crate::memory::{Output, fresh};
+use crate::memory::{Output, fresh, unwritten};
 use crate::{Choice, Execution, Float};
 use vocabulary::{
     CrossEntropyLossGradients, CrossEntropyLossOptions, CrossEntropyTarget, Error, Reduction, Result, StateDict, Tensor,
@@ -333,8 +333,8 @@ impl<T: Float> CrossEntropyLoss<T> {
             let target = dt.map(|dt| dt.tensor(shape)).transpose()?;
             return Ok(CrossEntropyLossGradients { input: dx.tensor(shape)?, target });
         }
-        let mut dx = zeros(LAYER, "grad_input", shape)?;
-        let mut dt = probabilities.then(|| zeros(LAYER, "grad_target", shape)).transpose()?;
+        let mut dx = unwritten(LAYER, "grad_input", shape)?;
+        let mut dt = probabilities.then(|| unwritten(LAYER, "grad_target", shape)).transpose()?;
         self.run_columns(&backward, (dx.as_mut_slice(), dt.as_mut().map(Tensor::as_mut_slice)));
         Ok(CrossEntropyLossGradients { input: dx, target: dt })
     }
@@ -368,7 +368,7 @@ impl<T: Float> CrossEntropyLoss<T> {
             let given = |gradient| Output::Given(Tensor::as_mut_slice(gradient));
             self.run_lines(&backward, (given(dx), dt.as_mut().map(given)));
         } else {
-            self.run_columns(&backward, (zeroed(dx), dt.as_mut().map(zeroed)));
+            self.run_columns(&backward, (dx.as_mut_slice(), dt.as_mut().map(Tensor::as_mut_slice)));
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Linear: products of matrices, packed or, for few rows, by dot products.
 
-use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
+use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed};
 use crate::counters::Counter;
 use crate::kernels::packed::{self, Matrix};
 use crate::kernels::products::{Direction, by_dots};
 use crate::kernels::{columns, dot, gemm};
-use crate::{Choice, Execution, Float, Isa, memory};
+use crate::memory::{self, unwritten};
+use crate::{Choice, Execution, Float, Isa};
 use rand::Rng;
 use vocabulary::{Error, Gradients, Layer, LinearGradients, LinearOptions, Result, Saved, StateDict, Tensor, init};
 
@@ -199,7 +200,7 @@ impl<T: Float> Linear<T> {
     pub fn forward(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let shape = self.output_shape(input.shape())?;
         let problem = self.problem(input.shape(), Direction::Forward)?;
-        let mut output = zeros(LAYER, "output", &shape)?;
+        let mut output = unwritten(LAYER, "output", &shape)?;
         self.run(&problem, input, output.as_mut_slice());
         Ok(output)
     }
@@ -254,9 +255,9 @@ impl<T: Float> Linear<T> {
     pub fn backward(&self, pass: &LinearPass<T>, grad_output: &Tensor<T>) -> Result<LinearGradients<T>> {
         let problem = self.backward_problem(pass, grad_output)?;
         let mut gradients = LinearGradients {
-            input: zeros(LAYER, "grad_input", pass.input.shape())?,
-            weight: zeros(LAYER, "grad_weight", pass.weight.shape())?,
-            bias: self.options.bias.then(|| zeros(LAYER, "grad_bias", &[problem.outputs])).transpose()?,
+            input: unwritten(LAYER, "grad_input", pass.input.shape())?,
+            weight: unwritten(LAYER, "grad_weight", pass.weight.shape())?,
+            bias: self.options.bias.then(|| unwritten(LAYER, "grad_bias", &[problem.outputs])).transpose()?,
         };
         self.run_backward(&problem, pass, grad_output, &mut gradients);
         Ok(gradients)
@@ -291,9 +292,6 @@ impl<T: Float> Linear<T> {
         require_room(LAYER, "grad_weight", weight, pass.weight.shape())?;
         let due = [problem.outputs];
         require_room_if_due(LAYER, "grad_bias", bias.as_ref(), self.options.bias.then_some(&due))?;
-        [Some(input), Some(weight), bias.as_mut()].into_iter().flatten().for_each(|gradient| {
-            zeroed(gradient);
-        });
         self.run_backward(&problem, pass, grad_output, gradients);
         Ok(())
     }
@@ -307,7 +305,7 @@ impl<T: Float> Linear<T> {
         self.problem(pass.input.shape(), Direction::Backward)
     }
 
-    /// Writes the gradients, over zeros.
+    /// Writes the gradients.
     fn run_backward(
         &self,
         problem: &Problem,
@@ -316,6 +314,12 @@ impl<T: Float> Linear<T> {
         LinearGradients { input, weight, bias }: &mut LinearGradients<T>,
     ) {
         let Problem { rows, inputs, outputs, algorithm } = *problem;
+        if rows == 0 || inputs == 0 || outputs == 0 {
+            // Sums of nothing.
+            for gradient in [Some(&mut *input), Some(&mut *weight), bias.as_mut()].into_iter().flatten() {
+                zeroed(gradient);
+            }
+        }
         let (g, x, w) = (grad_output.as_slice(), pass.input.as_slice(), pass.weight.as_slice());
         let (dx, dw) = ((input.as_mut_slice(), inputs), (weight.as_mut_slice(), inputs));
         self.execution.run(|(isa, threads)| {

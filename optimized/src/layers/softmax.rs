@@ -1,9 +1,9 @@
 //! Softmax: along lines of neighbouring elements, or along columns side by side.
 
 use super::shared::elementwise::layer_without_parameters;
-use super::{overwrite, require_output_shape, require_room, zeros};
+use super::{overwrite, require_output_shape, require_room};
 use crate::kernels::softmax::{self, Lines};
-use crate::memory::{Output, fresh};
+use crate::memory::{Output, fresh, unwritten};
 use crate::{Choice, Execution, Float};
 use vocabulary::{Result, SoftmaxGradients, SoftmaxOptions, Tensor};
 
@@ -121,7 +121,7 @@ impl Softmax {
             self.run_lines(lines, input, Output::Fresh(&mut output));
             return output.tensor(shape);
         }
-        let mut output = zeros(LAYER, "output", shape)?;
+        let mut output = unwritten(LAYER, "output", shape)?;
         self.run_columns(lines, input, output.as_mut_slice());
         Ok(output)
     }
@@ -206,7 +206,7 @@ impl Softmax {
             self.run_backward_lines(lines, operands, Output::Fresh(&mut input));
             return Ok(SoftmaxGradients { input: input.tensor(shape)? });
         }
-        let mut input = zeros(LAYER, "grad_input", shape)?;
+        let mut input = unwritten(LAYER, "grad_input", shape)?;
         self.run_backward_columns(lines, operands, input.as_mut_slice());
         Ok(SoftmaxGradients { input })
     }

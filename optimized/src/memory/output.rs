@@ -82,25 +82,37 @@ fn memory<T: Recycled>(len: usize) -> Option<(Vec<T>, usize)> {
 pub fn fresh<T: Lanes>(layer: &'static str, argument: &'static str, shape: &[usize]) -> Result<Fresh<T>> {
     let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
-    let (memory, start) = if is_recycled::<T>(len) {
-        memory(len).ok_or_else(too_large)?
-    } else {
-        (Vec::with_capacity(len), 0)
-    };
+    let (memory, start) =
+        if is_recycled::<T>(len) { memory(len).ok_or_else(too_large)? } else { (Vec::with_capacity(len), 0) };
     Ok(Fresh { memory, start, len, opened: AtomicUsize::new(0), whose: (layer, argument) })
 }
 
 /// A tensor of zeros, refused where it cannot be stored.
 pub fn zeros<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
+    let (mut tensor, used) = recycled(layer, argument, shape)?;
+    if used {
+        tensor.as_mut_slice().fill(T::default());
+    }
+    Ok(tensor)
+}
+
+/// A tensor all of whose elements the caller overwrites: zeros, or what the memory held before.
+pub fn unwritten<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
+    recycled(layer, argument, shape).map(|(tensor, _)| tensor)
+}
+
+/// A tensor of zeros; or of what its memory, which was used before, held.
+fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<(Tensor<T>, bool)> {
     let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
-    if !is_recycled::<T>(len) {
-        return Tensor::full(shape, T::default()).map_err(|error| error.of(layer, argument));
-    }
-    let (mut memory, start) = memory(len).ok_or_else(too_large)?;
-    let used = memory.len().clamp(start, start + len);
-    memory[start..used].fill(T::default());
-    lent(shape, memory, start, len).map_err(|error| error.of(layer, argument))
+    let tensor = if is_recycled::<T>(len) {
+        let (memory, start) = memory(len).ok_or_else(too_large)?;
+        let used = memory.len() >= start + len;
+        lent(shape, memory, start, len).map(|tensor| (tensor, used))
+    } else {
+        Tensor::full(shape, T::default()).map(|tensor| (tensor, false))
+    };
+    tensor.map_err(|error| error.of(layer, argument))
 }
 
 /// The tensor of `len` elements from `start` on, in memory that is recycled.

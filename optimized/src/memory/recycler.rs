@@ -13,8 +13,7 @@ pub const SMALLEST: usize = 1 << 16;
 /// The bytes kept at most, unless it is said otherwise: 512 MiB.
 const DEFAULT_LIMIT: usize = 1 << 29;
 
-static KEPT: Mutex<Kept> =
-    Mutex::new(Kept { limit: DEFAULT_LIMIT, bytes: 0, f32: Vec::new(), f64: Vec::new(), i64: Vec::new() });
+static KEPT: Mutex<Kept> = Mutex::new(Kept::new(DEFAULT_LIMIT));
 
 /// Buffers that are not in use, all of their elements initialised; of each type, those that came last at the end.
 pub struct Kept {
@@ -69,7 +68,7 @@ impl Recycler {
     pub fn set_limit(bytes: usize) {
         let mut kept = lock(&KEPT);
         kept.limit = bytes;
-        let freed = if kept.bytes > bytes { kept.empty() } else { Kept::default() };
+        let freed = if kept.bytes > bytes { kept.empty() } else { Kept::new(0) };
         drop(kept);
         drop(freed);
     }
@@ -81,54 +80,99 @@ impl Recycler {
     }
 }
 
-impl Default for Kept {
-    fn default() -> Self {
-        Self { limit: 0, bytes: 0, f32: Vec::new(), f64: Vec::new(), i64: Vec::new() }
-    }
-}
-
-impl Kept {
-    /// All buffers, which are kept no more.
-    fn empty(&mut self) -> Self {
-        let limit = self.limit;
-        std::mem::replace(self, Self { limit, ..Self::default() })
-    }
-}
-
 fn bytes<T>(buffer: &Vec<T>) -> usize {
     buffer.capacity() * size_of::<T>()
 }
 
-/// The smallest buffer of at least `len` initialised elements and at most twice as many, if one is kept.
-pub fn take<T: Recycled>(len: usize) -> Option<Vec<T>> {
-    let mut kept = lock(&KEPT);
-    let buffers = T::buffers(&mut kept);
-    let fits = |buffer: &&Vec<T>| (len..=len.saturating_mul(2)).contains(&buffer.len());
-    let place = buffers.iter().enumerate().filter(|(_, buffer)| fits(buffer)).min_by_key(|(_, buffer)| buffer.len());
-    let place = place.map(|(place, _)| place)?;
-    let buffer = buffers.remove(place);
-    kept.bytes -= bytes(&buffer);
-    Some(buffer)
+impl Kept {
+    const fn new(limit: usize) -> Self {
+        Self { limit, bytes: 0, f32: Vec::new(), f64: Vec::new(), i64: Vec::new() }
+    }
+
+    /// All buffers, which are kept no more.
+    fn empty(&mut self) -> Self {
+        std::mem::replace(self, Self::new(self.limit))
+    }
+
+    /// The smallest buffer of at least `len` elements and at most twice as many, if one is kept.
+    fn take<T: Recycled>(&mut self, len: usize) -> Option<Vec<T>> {
+        let buffers = T::buffers(self);
+        let fits = |buffer: &Vec<T>| (len..=len.saturating_mul(2)).contains(&buffer.len());
+        let fitting = buffers.iter().enumerate().filter(|(_, buffer)| fits(buffer));
+        let place = fitting.min_by_key(|(_, buffer)| buffer.len()).map(|(place, _)| place)?;
+        let buffer = buffers.remove(place);
+        self.bytes -= bytes(&buffer);
+        Some(buffer)
+    }
+
+    /// Keeps a buffer; gives back what is too much, to be freed when others can go on.
+    #[must_use]
+    fn keep<T: Recycled>(&mut self, buffer: Vec<T>) -> (Vec<Vec<T>>, Self) {
+        let size = bytes(&buffer);
+        if size > self.limit {
+            return (vec![buffer], Self::new(0));
+        }
+        let mut first = Vec::new();
+        while self.bytes + size > self.limit && !T::buffers(self).is_empty() {
+            let buffer = T::buffers(self).remove(0);
+            self.bytes -= bytes(&buffer);
+            first.push(buffer);
+        }
+        let others = if self.bytes + size > self.limit { self.empty() } else { Self::new(0) };
+        self.bytes += size;
+        T::buffers(self).push(buffer);
+        (first, others)
+    }
 }
 
-/// Keeps a buffer for who asks next.
+/// A buffer of at least `len` initialised elements and at most twice as many, if one is kept.
+pub fn take<T: Recycled>(len: usize) -> Option<Vec<T>> {
+    lock(&KEPT).take(len)
+}
+
+/// Keeps a buffer, all of its elements, for who asks next.
 pub fn give_back<T: Recycled>(buffer: Vec<T>) {
-    let size = bytes(&buffer);
-    let mut kept = lock(&KEPT);
-    if size > kept.limit {
-        drop(kept);
-        return drop(buffer);
+    let freed = lock(&KEPT).keep(buffer);
+    drop(freed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer of so many bytes.
+    fn buffer(bytes: usize) -> Vec<f32> {
+        vec![1.0; bytes / 4]
     }
-    // Freed when others can go on.
-    let mut freed = Vec::new();
-    while kept.bytes + size > kept.limit && !T::buffers(&mut kept).is_empty() {
-        let first = T::buffers(&mut kept).remove(0);
-        kept.bytes -= bytes(&first);
-        freed.push(first);
+
+    #[test]
+    fn the_smallest_buffer_that_fits_is_taken_and_none_twice_too_large() {
+        let mut kept = Kept::new(1000);
+        for bytes in [400, 160, 80] {
+            assert!(kept.keep(buffer(bytes)).0.is_empty());
+        }
+        assert_eq!(kept.bytes, 640);
+        assert!(kept.take::<f32>(19).is_some_and(|buffer| buffer.len() == 20));
+        assert!(kept.take::<f32>(19).is_none(), "the next has more than twice as many");
+        assert!(kept.take::<f32>(20).is_some_and(|buffer| buffer.len() == 40));
+        assert!(kept.take::<f32>(101).is_none() && kept.take::<f64>(50).is_none());
+        assert!(kept.take::<f32>(100).is_some_and(|buffer| buffer.len() == 100));
+        assert_eq!(kept.bytes, 0);
     }
-    let others = if kept.bytes + size > kept.limit { kept.empty() } else { Kept::default() };
-    kept.bytes += size;
-    T::buffers(&mut kept).push(buffer);
-    drop(kept);
-    drop((freed, others));
+
+    #[test]
+    fn what_is_too_much_is_freed_the_oldest_first() {
+        let mut kept = Kept::new(1000);
+        for bytes in [400, 500, 600] {
+            let (freed, others) = kept.keep(buffer(bytes));
+            assert_eq!(freed.len(), if bytes == 600 { 2 } else { 0 });
+            assert_eq!(others.bytes, 0);
+        }
+        assert_eq!(kept.bytes, 600);
+        let (freed, others) = kept.keep(vec![0_i64; 100]);
+        assert_eq!((freed.len(), others.bytes, kept.bytes), (0, 600, 800));
+        let (freed, _) = kept.keep(buffer(1004));
+        assert_eq!((freed.len(), kept.bytes), (1, 800));
+        assert_eq!((kept.empty().bytes, kept.bytes, kept.limit), (800, 0, 1000));
+    }
 }

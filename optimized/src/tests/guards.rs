@@ -80,14 +80,16 @@ fn elementwise_and_losses<T: Float>(kernel: (Isa, Threads), len: usize) {
     guarded_zeros("zip_in_place", len, |[y]| elementwise::zip_in_place(TanhBackward, kernel, x, y));
     for slope in [Slope::Each(x), Slope::All(T::ONE), Slope::Apart { c: T::ONE, g: T::ONE }] {
         let gradients = |outputs: [&mut [T]; 2]| {
-            difference::gradients(Squared, kernel, (x, t), slope, outputs.map(Output::Given));
+            let [dx, dt] = outputs.map(Output::Given);
+            difference::gradients(Squared, kernel, (x, t), slope, (dx, Some(dt)));
         };
         guarded("gradients of a difference", len, gradients);
     }
     let problem = entropy::Problem { x, t, weight: None, positive: None };
     guarded("terms of an entropy", len, |[y]| entropy::terms(OfLogits, kernel, &problem, Output::Given(y)));
     guarded("gradients of an entropy", len, |outputs| {
-        entropy::gradients(OfLogits, kernel, &problem, (Operand::All(T::ONE), None), outputs.map(Output::Given));
+        let [dx, dt] = outputs.map(Output::Given);
+        entropy::gradients(OfLogits, kernel, &problem, (Operand::All(T::ONE), None), (dx, Some(dt)));
     });
     if len > 0 {
         let broadcast = Broadcast::new(&[3, len], [&[3, len], &[len]]);
@@ -143,8 +145,8 @@ fn of_lines<T: Float>(kernel: (Isa, Threads), lines: Lines) {
     guarded_zeros::<T, 1>("softmax in place", len, |[y]| softmax::forward_columns_in_place(kernel, lines, y));
     guarded("back by columns", len, |[y]| softmax::backward_columns(kernel, lines, (x, g), y));
     if inner > 1 {
-        guarded_zeros("classes by columns", len, |[y]| backward(of_classes).columns(kernel, (y, None)));
-        guarded_zeros("probabilities by columns", len, |[dx, dt]| {
+        guarded("classes by columns", len, |[y]| backward(of_classes).columns(kernel, (y, None)));
+        guarded("probabilities by columns", len, |[dx, dt]| {
             backward(of_probabilities).columns(kernel, (dx, Some(dt)));
         });
     }

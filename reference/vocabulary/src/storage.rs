@@ -37,6 +37,19 @@ impl<T> Storage<T> {
     }
 }
 
+/// The size of a cache line, in bytes.
+const LINE: usize = 64;
+
+impl<T: Clone> Storage<T> {
+    /// `count` equal elements, from an address on that is a multiple of a cache line, where they fill whole ones.
+    pub fn full(count: usize, value: T) -> Self {
+        let more = if LINE.is_multiple_of(size_of::<T>().max(1)) { LINE / size_of::<T>().max(1) } else { 0 };
+        let memory = vec![value; count.saturating_add(more)];
+        let start = memory.as_ptr().align_offset(LINE).min(more);
+        Self { place: start..start + count, memory, give_back: None }
+    }
+}
+
 impl<T> From<Vec<T>> for Storage<T> {
     fn from(memory: Vec<T>) -> Self {
         Self { place: 0..memory.len(), memory, give_back: None }

@@ -201,11 +201,14 @@ impl<T: Clone> Tensor<T> {
         let count = count::<T>(shape)?;
         // Large requests are tried first, since `vec!` aborts where memory cannot be had; `vec!` itself then takes
         // fresh pages of zeros where it can, which a loop that writes each element could not.
-        const TRIED: usize = 1 << 20;
-        if count.saturating_mul(size_of::<T>()) >= TRIED {
+        const LARGE: usize = 1 << 16;
+        let data = if count.saturating_mul(size_of::<T>()) >= LARGE {
             Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
-        }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(vec![value; count].into()) })
+            Storage::full(count, value)
+        } else {
+            vec![value; count].into()
+        };
+        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
     }
 
     /// The elements for writing, in row-major order; copied first where a clone shares them.

@@ -106,13 +106,30 @@ impl<D: Difference> Loss<'_, D> {
         if backward.is_one_pass() {
             let mut dx = fresh(self.layer, "grad_input", input)?;
             let mut dt = fresh(self.layer, "grad_target", target)?;
-            self.one_pass(&backward, [Output::Fresh(&mut dx), Output::Fresh(&mut dt)]);
+            self.one_pass(&backward, (Output::Fresh(&mut dx), Some(Output::Fresh(&mut dt))));
             return Ok([dx.tensor(input)?, dt.tensor(target)?]);
         }
         let mut dx = zeros(self.layer, "grad_input", input)?;
         let mut dt = zeros(self.layer, "grad_target", target)?;
         self.strided(&backward, [dx.as_mut_slice(), dt.as_mut_slice()]);
         Ok([dx, dt])
+    }
+
+    /// The gradient of the input alone.
+    pub fn backward_input<T: Float>(
+        &self,
+        (input, target): (&Tensor<T>, &Tensor<T>),
+        grad_output: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        let backward = self.backward_problem((input, target), grad_output)?;
+        if backward.is_one_pass() {
+            let mut dx = fresh(self.layer, "grad_input", input.shape())?;
+            self.one_pass(&backward, (Output::Fresh(&mut dx), None));
+            return dx.tensor(input.shape());
+        }
+        // Sums over copies are made of both at once.
+        let [dx, _] = self.backward((input, target), grad_output)?;
+        Ok(dx)
     }
 
     /// The same, written into the caller's tensors.
@@ -126,7 +143,10 @@ impl<D: Difference> Loss<'_, D> {
         require_room(self.layer, "grad_input", dx, input.shape())?;
         require_room(self.layer, "grad_target", dt, target.shape())?;
         match backward.is_one_pass() {
-            true => self.one_pass(&backward, [dx, dt].map(|gradient| Output::Given(gradient.as_mut_slice()))),
+            true => {
+                let gradients = (Output::Given(dx.as_mut_slice()), Some(Output::Given(dt.as_mut_slice())));
+                self.one_pass(&backward, gradients);
+            }
             false => self.strided(&backward, [dx, dt].map(zeroed)),
         }
         Ok(())
@@ -148,7 +168,11 @@ impl<D: Difference> Loss<'_, D> {
         Ok(Backward { problem, operands: (input.as_slice(), target.as_slice()), slope })
     }
 
-    fn one_pass<T: Float>(&self, Backward { operands, slope, .. }: &Backward<'_, T>, gradients: [Output<'_, T>; 2]) {
+    fn one_pass<T: Float>(
+        &self,
+        Backward { operands, slope, .. }: &Backward<'_, T>,
+        gradients: (Output<'_, T>, Option<Output<'_, T>>),
+    ) {
         self.execution.run(|kernel| difference::gradients(self.of, kernel, *operands, *slope, gradients));
     }
 
@@ -308,6 +332,23 @@ macro_rules! difference_loss {
                 let operands = (&pass.input, &pass.target);
                 let [input, target] = self.calls().backward(operands, grad_output)?;
                 Ok($gradients { input, target })
+            }
+
+            /// The gradient of the input alone, which is that of `backward`: a target that is data has no use for one.
+            ///
+            /// # Errors
+            /// As `backward`.
+            ///
+            /// ```
+            #[doc = concat!("use optimized::{", stringify!($loss), ", ", stringify!($options), ", Tensor};")]
+            #[doc = concat!("let mut loss = ", stringify!($loss), "::new(", stringify!($options), "::new())?;")]
+            /// let pass = loss.forward_pass(&Tensor::full(&[2, 2], 2.0_f32)?, &Tensor::full(&[2, 2], 1.0)?)?;
+            /// let g = Tensor::scalar(1.0);
+            /// assert_eq!(loss.backward_input(&pass, &g)?, loss.backward(&pass, &g)?.input);
+            /// # Ok::<(), optimized::Error>(())
+            /// ```
+            pub fn backward_input<T: Float>(&self, pass: &$pass<T>, grad_output: &Tensor<T>) -> Result<Tensor<T>> {
+                self.calls().backward_input((&pass.input, &pass.target), grad_output)
             }
 
             /// `backward`, written into `gradients`, such as an earlier call has given; their elements are overwritten.

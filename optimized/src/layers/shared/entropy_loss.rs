@@ -79,8 +79,21 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         self.check_backward(input, target, grad_output)?;
         let mut dx = fresh(self.layer, "grad_input", input.shape())?;
         let mut dt = fresh(self.layer, "grad_target", input.shape())?;
-        self.run_backward(input, target, grad_output, [Output::Fresh(&mut dx), Output::Fresh(&mut dt)]);
+        self.run_backward(input, target, grad_output, (Output::Fresh(&mut dx), Some(Output::Fresh(&mut dt))));
         Ok([dx.tensor(input.shape())?, dt.tensor(input.shape())?])
+    }
+
+    /// The gradient of the input alone.
+    pub fn backward_input(
+        &self,
+        input: &'a Tensor<T>,
+        target: &'a Tensor<T>,
+        grad_output: &Tensor<T>,
+    ) -> Result<Tensor<T>> {
+        self.check_backward(input, target, grad_output)?;
+        let mut dx = fresh(self.layer, "grad_input", input.shape())?;
+        self.run_backward(input, target, grad_output, (Output::Fresh(&mut dx), None));
+        dx.tensor(input.shape())
     }
 
     /// The same, written into the caller's tensors.
@@ -94,7 +107,7 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         self.check_backward(input, target, grad_output)?;
         require_room(self.layer, "grad_input", dx, input.shape())?;
         require_room(self.layer, "grad_target", dt, input.shape())?;
-        let gradients = [dx, dt].map(|gradient| Output::Given(gradient.as_mut_slice()));
+        let gradients = (Output::Given(dx.as_mut_slice()), Some(Output::Given(dt.as_mut_slice())));
         self.run_backward(input, target, grad_output, gradients);
         Ok(())
     }
@@ -109,7 +122,7 @@ impl<'a, T: Float, E: Entropy<T>> Loss<'a, T, E> {
         input: &'a Tensor<T>,
         target: &'a Tensor<T>,
         grad_output: &Tensor<T>,
-        gradients: [Output<'_, T>; 2],
+        gradients: (Output<'_, T>, Option<Output<'_, T>>),
     ) {
         let g = match (self.reduction, grad_output.as_slice()) {
             (Reduction::None, each) => Operand::Each(each),

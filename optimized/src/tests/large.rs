@@ -1,0 +1,46 @@
+//! Outputs so large that their memory is used again, and that they are written past the caches.
+
+use super::{executions, tensor_f32};
+use crate::{ReLU, ReLUOptions, Tensor};
+
+/// 16 MiB and some, not a whole number of registers.
+const LEN: usize = (1 << 22) + 5;
+
+#[test]
+fn large_outputs_are_written_whole_whatever_their_memory_held() {
+    let x = Tensor::from_fn(&[LEN], |i| (i[0] % 1013) as f32 - 500.0).unwrap();
+    let check = |y: &[f32], what: &str| {
+        let wrong = x.as_slice().iter().zip(y).position(|(x, y)| x.max(0.0) != *y);
+        assert!(y.len() == LEN && wrong.is_none(), "{what}: {wrong:?}");
+    };
+    for execution in executions().concat() {
+        let mut relu = ReLU::new(ReLUOptions::new()).unwrap();
+        relu.set_execution(execution.clone()).unwrap();
+        for time in ["first", "second", "third"] {
+            let mut y = relu.forward(&x).unwrap();
+            check(y.as_slice(), &format!("{execution:?}, {time}"));
+            assert_eq!(y.as_slice().as_ptr().addr() % 64, 0);
+            y.as_mut_slice().fill(f32::NAN); // For the next, as it is dropped.
+        }
+        // Given memory is aligned to elements, and here to nothing else.
+        for offset in [0, 1, 16] {
+            let memory = vec![f32::NAN; LEN + offset];
+            let mut y = Tensor::from_lent(&[LEN], memory, offset..LEN + offset, drop).unwrap();
+            relu.forward_into(&x, &mut y).unwrap();
+            check(y.as_slice(), &format!("{execution:?}, from {offset}"));
+        }
+    }
+}
+
+#[test]
+fn results_of_every_size_about_the_smallest_recycled_are_equal() {
+    let relu = ReLU::new(ReLUOptions::new()).unwrap();
+    for len in (1 << 14) - 20..(1 << 14) + 20 {
+        let x = tensor_f32(&[len], len as u64);
+        for _ in 0..2 {
+            let mut y = relu.forward(&x).unwrap();
+            assert!(x.as_slice().iter().zip(y.as_slice()).all(|(x, y)| x.max(0.0) == *y), "{len}");
+            y.as_mut_slice().fill(f32::NAN);
+        }
+    }
+}
