@@ -69,7 +69,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// From so many multiply-adds on, 30 µs of work, another thread is worth its waking, which takes 10 to 20 µs.
-const WORK_OF_THREADS: usize = 1 << 20;
+pub const WORK_OF_THREADS: usize = 1 << 20;
 
 /// The threads that so many multiply-adds are done by.
 pub fn worth_their_waking(threads: Threads, work: usize) -> Threads {

@@ -10,7 +10,7 @@ use super::tiles::{Tile, tiles};
 use crate::counters::{self, Counter};
 use crate::memory::scratch;
 use crate::simd::{Isa, Lanes};
-use crate::threads::{self, Threads};
+use crate::threads::{self, Threads, WORK_OF_THREADS};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
@@ -35,8 +35,31 @@ impl Gemm for f64 {
 /// Rows and columns of a tile of y.
 const FORWARD_TILE: (usize, usize) = (1024, 128);
 
-/// Rows and columns of a tile of a gradient.
+/// Rows and columns of a tile of a gradient, at most.
 const BACKWARD_TILE: (usize, usize) = (256, 512);
+
+/// Where tiles are fewer, they are halved, down to [`LEAST_TILE`], so that threads end together.
+const FEW_TILES: usize = 8;
+
+/// Rows and columns of a tile that is not halved further: packing its factors would take as long as their product.
+const LEAST_TILE: (usize, usize) = (64, 64);
+
+/// The size of the tiles of a gradient, each element of which takes `depth` multiply-adds.
+fn backward_tile(rows: usize, columns: usize, depth: usize) -> (usize, usize) {
+    let (mut height, mut width) = (rows.min(BACKWARD_TILE.0), columns.min(BACKWARD_TILE.1));
+    if rows.saturating_mul(columns).saturating_mul(depth) < WORK_OF_THREADS {
+        return (height, width);
+    }
+    while rows.div_ceil(height.max(1)) * columns.div_ceil(width.max(1)) < FEW_TILES {
+        match (height >= 2 * LEAST_TILE.0, width >= 2 * LEAST_TILE.1) {
+            (_, true) if width >= height => width = width.div_ceil(2),
+            (true, _) => height = height.div_ceil(2),
+            (_, true) => width = width.div_ceil(2),
+            _ => break,
+        }
+    }
+    (height, width)
+}
 
 /// `y = x·wᵀ + bias`, of rows of `depth` elements in x and w.
 pub fn forward<T: Gemm>(
@@ -105,14 +128,14 @@ fn product<T: Gemm>(threads: Threads, (a, r): (MatRef<'_, T>, &[T]), (c, columns
     let (rows, depth) = (a.nrows(), a.ncols());
     let r = MatRef::from_row_major_slice(r, depth, columns);
     let c = MatMut::from_row_major_slice_mut(c, rows, columns);
-    let mut tiles = Vec::new();
+    let (mut tiles, size) = (Vec::new(), backward_tile(rows, columns, depth));
     let (mut below, mut row) = (c, 0);
     while row < rows {
-        let height = BACKWARD_TILE.0.min(rows - row);
+        let height = size.0.min(rows - row);
         let (mut band, rest) = below.split_at_row_mut(height);
         let mut column = 0;
         while column < columns {
-            let width = BACKWARD_TILE.1.min(columns - column);
+            let width = size.1.min(columns - column);
             let (tile, right) = band.split_at_col_mut(width);
             tiles.push((row, column, tile));
             band = right;
@@ -126,4 +149,20 @@ fn product<T: Gemm>(threads: Threads, (a, r): (MatRef<'_, T>, &[T]), (c, columns
         let (height, width) = (tile.nrows(), tile.ncols());
         T::multiply(tile, a.subrows(row, height), r.subcols(column, width)); // 1
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::backward_tile;
+
+    #[test]
+    fn tiles_are_halved_where_they_are_few() {
+        assert_eq!(backward_tile(1024, 1024, 64), (256, 512));
+        assert_eq!(backward_tile(256, 256, 256), (128, 64));
+        assert_eq!(backward_tile(64, 1024, 1024), (64, 128));
+        assert_eq!(backward_tile(127, 129, 131), (127, 65));
+        assert_eq!(backward_tile(10, 1000, 1000), (10, 128));
+        assert_eq!(backward_tile(10, 1000, 100), (10, 512));
+        assert_eq!(backward_tile(3, 0, usize::MAX), (3, 0));
+    }
 }
