@@ -60,6 +60,9 @@ fn every_layer_is_raced_against_reference() {
             for key in CELL {
                 assert!(cell.get(key).is_some_and(|value| !value.is_null()), "{key}: {cell}");
             }
+            // Only forward passes, and indices, are written into nothing.
+            let into = cell["direction"] != "forward" && !(cell["name"] == "pool" && cell["direction"] == "inference");
+            assert_eq!(cell.get("ours_into_ms").is_some(), into, "{cell}");
             assert!(cell["low"].as_f64() <= cell["ratio"].as_f64() && cell["ratio"].as_f64() <= cell["high"].as_f64());
         }
         for threads in ["1", "2"] {

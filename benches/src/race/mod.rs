@@ -9,7 +9,8 @@
 //! | forward | `forward_pass` | the module's call, which builds a graph |
 //! | backward | `backward`, of a pass made before | `autograd.grad` of a graph made before, for input and parameters |
 //!
-//! Outputs are allocated and dropped within the time, as either is used. PyTorch runs in two child processes that stay alive
+//! Outputs are allocated and dropped within the time, as either is used. Beside them stands ours as a program would call it that
+//! minds its memory, `forward_into` and `backward_into` with a `Workspace`; it is part of no ratio. PyTorch runs in two child processes that stay alive
 //! (`torch.rs`): as it is installed, and with an allocator that gives no memory back; the faster counts. Before anything is timed,
 //! all outputs and gradients are compared (`agreement.rs`). How long it goes on, and to what the ratio is then known:
 //! `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.

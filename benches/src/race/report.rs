@@ -58,8 +58,8 @@ fn milliseconds(seconds: f64) -> String {
 
 impl Cell {
     fn json(&self) -> Json {
-        let Outcome { ours_seconds, peer_seconds, ratio, rounds, .. } = &self.outcome;
-        json!({
+        let Outcome { ours_seconds, peer_seconds, into_seconds, ratio, rounds, .. } = &self.outcome;
+        let mut cell = json!({
             "name": self.name,
             "layer": self.layer,
             "direction": self.direction.name(),
@@ -73,17 +73,22 @@ impl Cell {
             "peer": self.peer,
             "rounds": rounds,
             "known": ratio.known,
-        })
+        });
+        if let Some(seconds) = into_seconds {
+            cell["ours_into_ms"] = json!(rounded(1e3 * seconds, 4));
+        }
+        cell
     }
 
     /// As a row of either table.
-    fn columns(&self) -> [String; 8] {
-        let Outcome { ours_seconds, peer_seconds, ratio, .. } = &self.outcome;
+    fn columns(&self) -> [String; COLUMNS] {
+        let Outcome { ours_seconds, peer_seconds, into_seconds, ratio, .. } = &self.outcome;
         [
             self.name.clone(),
             self.direction.to_string(),
             self.threads.to_string(),
             milliseconds(*ours_seconds),
+            into_seconds.map(milliseconds).unwrap_or_default(),
             milliseconds(*peer_seconds),
             format!("{:.2}", ratio.median),
             format!("{:.2}–{:.2}{}", ratio.low, ratio.high, if ratio.known { "" } else { " ?" }),
@@ -92,7 +97,13 @@ impl Cell {
     }
 }
 
-const HEADER: [&str; 8] = ["workload", "direction", "threads", "ours ms", "peer ms", "ratio", "interval", "of limit"];
+const COLUMNS: usize = 9;
+
+const HEADER: [&str; COLUMNS] =
+    ["workload", "direction", "threads", "ours ms", "into ms", "peer ms", "ratio", "interval", "of limit"];
+
+/// Where the ratio stands among the columns.
+const RATIO: usize = 6;
 
 impl Report {
     /// The numbers of threads that were raced.
@@ -162,13 +173,14 @@ impl Report {
                 let shown = TableCell::new(column);
                 let shown = if place < 2 { shown } else { shown.set_alignment(CellAlignment::Right) };
                 match color {
-                    Some(color) if place == 5 => shown.fg(color),
+                    Some(color) if place == RATIO => shown.fg(color),
                     _ => shown,
                 }
             }));
         }
         let mut text = format!(
-            "{table}\nratio: the peer's time over ours, the median of rounds; interval: that of the median, 95 % (?: of fewer rounds \
+            "{table}\ninto: ours where it writes into the results of an earlier call, with a workspace; no part of the ratio\n\
+             ratio: the peer's time over ours, the median of rounds; interval: that of the median, 95 % (?: of fewer rounds \
              than it takes)\nof limit: the least time at the machine's limits over ours\n"
         );
         for line in self.summary() {
@@ -204,13 +216,14 @@ impl Report {
         }
         page.push_str(
             "\n*ratio*: the peer's time over ours, the median of rounds in which both took turns; *interval*: that of the median, by \
-             order statistics, 95 % (?: of fewer rounds than it takes). *peer*: which of the peer's forms was the fastest, and counts. \
+             order statistics, 95 % (?: of fewer rounds than it takes). *into*: ours where it writes into the results of an earlier \
+             call, with a workspace, which is no part of the ratio. *peer*: which of the peer's forms was the fastest, and counts. \
              *of limit*: the least time that the machine's limits allow, over ours; operations are counted as if computed directly, so \
              that Winograd's may exceed it, and bytes once, so that what stays in a cache may.\n\n",
         );
         let header: Vec<&str> = HEADER.into_iter().chain(["peer"]).collect();
         let _ = writeln!(page, "| {} |", header.join(" | "));
-        let _ = writeln!(page, "|---|---|{}---|", "--:|".repeat(6));
+        let _ = writeln!(page, "|---|---|{}---|", "--:|".repeat(COLUMNS - 2));
         for cell in &self.cells {
             let _ = writeln!(page, "| {} | {} |", cell.columns().join(" | "), cell.peer);
         }
@@ -253,6 +266,7 @@ mod tests {
                 peer: 0,
                 ours_seconds: 1e-3,
                 peer_seconds: median * 1e-3,
+                into_seconds: (threads == 1).then_some(0.5e-3),
                 ratio: Median { median, low: 0.99 * median, high: 1.01 * median, known: true },
                 rounds: 7,
             },
@@ -284,13 +298,14 @@ mod tests {
             (&cell["ratio"], &cell["ours_ms"], &cell["direction"]),
             (&json!(2.0), &json!(1.0), &json!("forward"))
         );
+        assert_eq!(cell["ours_into_ms"], 0.5);
         assert_eq!(document["limits"]["1"]["copy_gbytes_per_second"]["1048576"], 90.0);
     }
 
     #[test]
     fn the_page_has_a_row_for_each_cell() {
         let page = report().page();
-        assert!(page.contains("| relu | forward | 1 | 1.00 | 2.00 | 2.00 | 1.98–2.02 | 50 % | default |"), "{page}");
+        assert!(page.contains("| relu | forward | 1 | 1.00 | 0.500 | 2.00 | 2.00 | 1.98–2.02 | 50 % | default |"), "{page}");
         assert!(
             page.contains("1 thread: 4.00 in the geometric mean (forward 4.00); of 2 cells 2 are faster"),
             "{page}"

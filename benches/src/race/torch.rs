@@ -198,7 +198,7 @@ impl Contender for Torch {
     }
 
     fn time(&mut self, turn: Turn) -> Result<Duration, Failure> {
-        let Turn { direction, calls, warm } = turn;
+        let Turn { direction, calls, warm, .. } = turn;
         let request = json!({"do": "time", "direction": direction.name(), "calls": calls, "warm": warm});
         let reply = self.server.borrow_mut().ask(&request)?;
         let seconds = reply.get("seconds").and_then(Json::as_f64).filter(|seconds| *seconds >= 0.0);
