@@ -12,6 +12,8 @@ use std::fmt::Write;
 pub(super) struct Cell {
     pub name: String,
     pub layer: String,
+    /// The type of its numbers.
+    pub dtype: String,
     pub direction: Direction,
     pub threads: usize,
     /// What the fastest peer is called.
@@ -71,6 +73,7 @@ impl Cell {
             "high": rounded(ratio.high, 4),
             "share_of_limit": rounded(self.share_of_limit, 3),
             "peer": self.peer,
+            "dtype": self.dtype,
             "rounds": rounds,
             "known": ratio.known,
         });
@@ -258,6 +261,7 @@ mod tests {
         let cell = |threads, median: f64| Cell {
             name: "relu".into(),
             layer: "ReLU".into(),
+            dtype: "f32".into(),
             direction: Direction::Forward,
             threads,
             peer: "default",
@@ -305,7 +309,10 @@ mod tests {
     #[test]
     fn the_page_has_a_row_for_each_cell() {
         let page = report().page();
-        assert!(page.contains("| relu | forward | 1 | 1.00 | 0.500 | 2.00 | 2.00 | 1.98–2.02 | 50 % | default |"), "{page}");
+        assert!(
+            page.contains("| relu | forward | 1 | 1.00 | 0.500 | 2.00 | 2.00 | 1.98–2.02 | 50 % | default |"),
+            "{page}"
+        );
         assert!(
             page.contains("1 thread: 4.00 in the geometric mean (forward 4.00); of 2 cells 2 are faster"),
             "{page}"

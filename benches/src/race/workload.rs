@@ -67,6 +67,9 @@ pub(super) struct Workload {
     /// Whether PyTorch, too, gives the gradient of a loss's target, which training has no use for.
     #[serde(default)]
     pub target_gradient: bool,
+    /// Whether it is raced in f64, too, where no type is asked for.
+    #[serde(default)]
+    pub f64: bool,
 }
 
 /// The workloads of a file, or the default ones.
@@ -211,6 +214,10 @@ mod tests {
         let workloads = load(None).unwrap();
         let layers: BTreeSet<_> = workloads.iter().map(|workload| workload.layer.as_str()).collect();
         assert_eq!(layers.len(), 19, "{layers:?}");
+        let double: BTreeSet<_> = workloads.iter().filter(|one| one.f64).map(|one| one.layer.as_str()).collect();
+        assert_eq!(double, layers);
+        let sizes = || workloads.iter().map(|workload| workload.input.iter().product::<usize>());
+        assert_eq!((sizes().min(), sizes().max()), (Some(1), Some(1024 * 32_000)));
     }
 
     #[test]
@@ -219,7 +226,8 @@ mod tests {
         else {
             panic!("one workload was written")
         };
-        assert_eq!((workload.mode, workload.hx, workload.target.is_none()), (Mode::Train, false, true));
+        assert_eq!((workload.mode, workload.target.is_none()), (Mode::Train, true));
+        assert!(!workload.hx && !workload.target_gradient && !workload.f64);
         assert_eq!(workload.input, [2, 3]);
     }
 
