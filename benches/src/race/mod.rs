@@ -1,7 +1,7 @@
 //! The race: `optimized` and another implementation of the same layers, in turn, in one run.
 //!
-//! `cargo run --release -p benches --bin race -- --peer torch` times every workload of `race/workloads.json` in three directions
-//! on each number of threads. What is timed:
+//! `cargo run --release -p benches --bin race -- --peer torch` times every workload of `race/workloads.json` in three
+//! directions on each number of threads. What is timed:
 //!
 //! | | ours | PyTorch |
 //! |---|---|---|
@@ -9,17 +9,17 @@
 //! | forward | `forward_pass` | the module's call, which builds a graph |
 //! | backward | `backward`, of a pass made before | `autograd.grad` of a graph made before, for input and parameters |
 //!
-//! Outputs are allocated and dropped within the time, as either is used. Beside them stands ours as a program calls it that minds
-//! its memory, `forward_into` and `backward_into` with a `Workspace`; it is part of no ratio. PyTorch runs in two child processes
-//! that stay alive (`torch.rs`): as it is installed, and with an allocator that gives no memory back; the faster counts. Before
-//! anything is timed, all outputs and gradients are compared (`agreement.rs`). How long it goes on, and to what the ratio is then
-//! known: `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
+//! Outputs are allocated and dropped within the time, as either is used. Beside them stands ours as a program calls it
+//! that minds its memory, `forward_into` and `backward_into` with a `Workspace`; it is part of no ratio. PyTorch runs in
+//! two child processes that stay alive (`torch.rs`): as it is installed, and with an allocator that gives no memory back;
+//! the faster counts. Before anything is timed, all outputs and gradients are compared (`agreement.rs`). How long it goes
+//! on, and to what the ratio is then known: `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
 //!
-//! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`; with
-//! `--dtype`, all in that type, under their own names.
+//! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`;
+//! with `--dtype`, all in that type, under their own names.
 //!
-//! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says `"target_gradient": true`:
-//! training has no use for it.
+//! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says
+//! `"target_gradient": true`: training has no use for it.
 
 mod agreement;
 mod arguments;
