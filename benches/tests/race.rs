@@ -78,6 +78,29 @@ fn every_layer_is_raced_against_reference() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn peaks_of_memory_are_at_least_the_results() {
+    let directory = TempDir::new().unwrap();
+    let workloads = r#"[{"name": "relu", "layer": "ReLU", "options": {}, "input": [1024, 1024]}]"#;
+    std::fs::write(directory.path().join("relu.json"), workloads).unwrap();
+    let quick = ["--peer", "reference", "--threads", "1", "--seconds", "0", "--precision", "1000", "--memory"];
+    let arguments = [&quick[..], &["--workloads", "relu.json", "--json", "out.json"]].concat();
+    let output = race(&arguments, directory.path());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("memory MB"), "{told}");
+    let document = std::fs::read_to_string(directory.path().join("out.json")).unwrap();
+    let document: Json = serde_json::from_str(&document).unwrap();
+    for cell in document["cells"].as_array().unwrap() {
+        // An output; and of backward, a gradient as well.
+        let least = if cell["direction"] == "backward" { 2.0 } else { 1.0 } * 4.0 * f64::from(1 << 20) / 1e6;
+        for side in ["ours_peak_mb", "peer_peak_mb"] {
+            // The system counts pages in batches.
+            assert!(cell[side].as_f64().is_some_and(|peak| 0.8 * least < peak && peak < 20.0 * least), "{cell}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_raced_is_told() {
     let directory = TempDir::new().unwrap();

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::workload::{self, Workload};
 use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// How well the median is to be known: half of its interval, as a share of it
     #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
     pub precision: f64,
+    /// Measure the peak of memory, too, of each call in a process of its own
+    #[arg(long)]
+    pub memory: bool,
     /// Write the results as JSON
     #[arg(long, value_name = "OUT")]
     pub json: Option<PathBuf>,
@@ -55,7 +59,8 @@ pub(super) enum Peer {
     Reference,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Type {
     F32,
     F64,
@@ -73,6 +78,9 @@ impl Arguments {
         self.workloads.iter().for_each(|path| tell("workloads", &path.display()));
         self.layer.iter().for_each(|layer| tell("layer", layer));
         self.workload.iter().for_each(|workload| tell("workload", workload));
+        if self.memory {
+            told.push_str(" --memory");
+        }
         told
     }
 
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn arguments_are_told_as_they_are_read() {
-        let told = "--peer reference --threads 1,3 --dtype f64 --seconds 2 --precision 0.1 --layer ReLU";
+        let told = "--peer reference --threads 1,3 --dtype f64 --seconds 2 --precision 0.1 --layer ReLU --memory";
         assert_eq!(parsed(&format!("race {told}")).told(), told);
         assert_eq!(parsed("race --peer torch").threads, [1, 2]);
         assert!(Arguments::try_parse_from(["race", "--peer", "torch", "--threads", "0"]).is_err());

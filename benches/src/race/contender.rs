@@ -2,6 +2,7 @@
 
 use super::{Failure, agreement};
 use optimized::{Execution, Threads, Workspace};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use vocabulary::{Result, StateDict};
 
 /// What is timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Direction {
     /// Ours `forward`, and `forward_into`; PyTorch's under `no_grad`.
     Inference,

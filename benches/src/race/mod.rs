@@ -15,6 +15,8 @@
 //! the faster counts. Before anything is timed, all outputs and gradients are compared (`agreement.rs`). How long it goes
 //! on, and to what the ratio is then known: `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
 //!
+//! With `--memory`, the peaks of both sides' memory are measured, too: `memory.rs`.
+//!
 //! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`;
 //! with `--dtype`, all in that type, under their own names.
 //!
@@ -26,6 +28,7 @@ mod arguments;
 mod contender;
 mod layers;
 mod limits;
+mod memory;
 mod report;
 mod rival;
 mod timing;
@@ -39,6 +42,7 @@ use contender::Direction;
 use indicatif::{ProgressBar, ProgressStyle};
 use layers::Number;
 use limits::Limits;
+use memory::{Crate, Peaks};
 use optimized::Isa;
 use report::{Cell, Report};
 use rival::Rival;
@@ -49,6 +53,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use tempfile::TempDir;
+use vocabulary::StateDict;
 use work::Work;
 
 /// Why something could not be raced.
@@ -83,6 +89,10 @@ impl From<vocabulary::Error> for Failure {
 
 /// Carries out a command line. Exit status: 0 every cell was raced, 1 one was not, 2 bad usage, or nobody to race against.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|first| first == memory::ARGUMENT) {
+        return measured(&arguments[2..]);
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -101,9 +111,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Tells the peak of the memory of a call to the race that started this process.
+fn measured(arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match memory::measured(&arguments) {
+        Ok(peak) => {
+            let _ = writeln!(std::io::stdout(), "{peak}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Races every workload that is asked for, prints and writes what it comes to.
 fn race(arguments: &Arguments) -> Result<Report, Failure> {
     let entries = arguments.chosen()?;
+    if arguments.memory {
+        memory::check()?;
+    }
     let rival = Rival::new(arguments)?;
     let style = ProgressStyle::with_template("{spinner} {pos}/{len} {elapsed} {wide_msg}");
     let progress = ProgressBar::new((entries.len() * arguments.threads.len() * Direction::ALL.len()) as u64)
@@ -157,6 +185,7 @@ fn race_entry<T: Number>(
         let theirs = peer.compute()?;
         agreement::compare(&results, &theirs).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
     }
+    let peaks = if arguments.memory { Some(Measured::new(entry, &operands)?) } else { None };
     let limit = timing::Limit {
         precision: arguments.precision,
         time: Duration::try_from_secs_f64(arguments.seconds).unwrap_or(Duration::MAX / 8),
@@ -169,6 +198,8 @@ fn race_entry<T: Number>(
             progress.set_message(format!("{} {direction}, {threads} threads", entry.name));
             let outcome = timing::race(ours.as_mut(), &mut peers, (direction, threads), limit)?;
             let work = Work::of(workload, &operands, &results, direction);
+            progress.set_message(format!("{} {direction}, {threads} threads: memory", entry.name));
+            let peaks = peaks.as_ref().map(|peaks| peaks.of(direction, threads, rival)).transpose()?;
             let least = work.least_seconds(&report.limits[place], entry.dtype == Type::F64);
             report.cells.push(Cell {
                 name: entry.name.clone(),
@@ -178,12 +209,42 @@ fn race_entry<T: Number>(
                 threads,
                 peer: rival.names()[outcome.peer].0,
                 share_of_limit: least / outcome.ours_seconds,
+                peaks,
                 outcome,
             });
             progress.inc(1);
         }
     }
     Ok(())
+}
+
+/// An entry whose memory is measured, with its operands in a file.
+struct Measured<'a> {
+    entry: &'a Entry,
+    directory: TempDir,
+}
+
+impl<'a> Measured<'a> {
+    const FILE: &'static str = "operands.safetensors";
+
+    fn new(entry: &'a Entry, operands: &StateDict) -> Result<Self, Failure> {
+        let directory = TempDir::new().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
+        let path = directory.path().join(Self::FILE);
+        let written = std::fs::write(&path, operands.to_safetensors()?);
+        written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self { entry, directory })
+    }
+
+    fn of(&self, direction: Direction, threads: usize, rival: &Rival) -> Result<Peaks, Failure> {
+        let request = memory::Request {
+            file: self.directory.path().join(Self::FILE),
+            workload: self.entry.workload.clone(),
+            dtype: self.entry.dtype,
+            direction,
+            threads,
+        };
+        Ok(Peaks { ours: memory::of_child(Crate::Optimized, &request)?, peer: rival.peak(&request)? })
+    }
 }
 
 /// What the numbers were measured on.
@@ -213,7 +274,7 @@ fn versions(rival: &Rival) -> Json {
     let commit = commit.filter(|output| output.status.success());
     let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let mut versions = json!({"layerproof": env!("CARGO_PKG_VERSION"), "commit": commit});
-    if let (Rival::Torch(servers), Json::Object(versions)) = (rival, &mut versions)
+    if let (Rival::Torch(servers, _), Json::Object(versions)) = (rival, &mut versions)
         && let Some(server) = servers.first()
         && let Json::Object(greeting) = &server.borrow().greeting
     {

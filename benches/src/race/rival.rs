@@ -4,6 +4,7 @@ use super::Failure;
 use super::arguments::{Arguments, Peer};
 use super::contender::Contender;
 use super::layers::{self, Number};
+use super::memory::{self, Crate, Request};
 use super::torch::{ALLOCATORS, Server, Torch};
 use super::workload::Workload;
 use std::cell::RefCell;
@@ -13,8 +14,8 @@ use vocabulary::StateDict;
 
 /// Whom ours is raced against.
 pub(super) enum Rival {
-    /// One child for each allocator.
-    Torch(Vec<Rc<RefCell<Server>>>),
+    /// One child for each allocator; and one, where memory is measured, that computes nothing itself.
+    Torch(Vec<Rc<RefCell<Server>>>, Option<RefCell<Server>>),
     Reference,
 }
 
@@ -31,7 +32,13 @@ impl Rival {
                     let server = Server::start(&arguments.python, allocator, Rc::clone(&directory))?;
                     Ok(Rc::new(RefCell::new(server)))
                 };
-                ALLOCATORS.iter().map(start).collect::<Result<_, _>>().map(Self::Torch)
+                let servers = ALLOCATORS.iter().map(start).collect::<Result<_, _>>()?;
+                let memory = if arguments.memory {
+                    Some(RefCell::new(Server::start(&arguments.python, &ALLOCATORS[0], Rc::clone(&directory))?))
+                } else {
+                    None
+                };
+                Ok(Self::Torch(servers, memory))
             }
         }
     }
@@ -41,7 +48,7 @@ impl Rival {
         const TORCH: [(&str, &str); 2] =
             [(ALLOCATORS[0].name, "PyTorch as it is installed"), (ALLOCATORS[1].name, "PyTorch, reusing memory")];
         match self {
-            Self::Torch(_) => &TORCH,
+            Self::Torch(..) => &TORCH,
             Self::Reference => &[("reference", "the crate reference")],
         }
     }
@@ -54,10 +61,19 @@ impl Rival {
     ) -> Result<Vec<Box<dyn Contender>>, Failure> {
         match self {
             Self::Reference => Ok(vec![layers::reference::<T>(workload, operands)?]),
-            Self::Torch(servers) => {
+            Self::Torch(servers, _) => {
                 let prepare = |server| Ok(Box::new(Torch::prepare(server, workload, operands)?) as Box<dyn Contender>);
                 servers.iter().map(prepare).collect()
             }
+        }
+    }
+
+    /// The peak of the memory of a call, in MB.
+    pub(super) fn peak(&self, request: &Request) -> Result<f64, Failure> {
+        match self {
+            Self::Reference => memory::of_child(Crate::Reference, request),
+            Self::Torch(_, Some(server)) => server.borrow_mut().peak(request),
+            Self::Torch(_, None) => Err(Failure::new("memory was not to be measured")),
         }
     }
 }

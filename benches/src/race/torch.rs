@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::contender::{Contender, Turn};
+use super::memory::Request;
 use super::workload::Workload;
 use serde_json::{Value as Json, json};
 use std::cell::RefCell;
@@ -135,6 +136,17 @@ impl Server {
         Failure::fatal(format!("{} ({allocator} allocator) has died, {status}:\n    {last}", self.python))
     }
 
+    /// The peak of the memory of a call, in MB, which a process of its own makes that the child forks.
+    pub(super) fn peak(&mut self, request: &Request) -> Result<f64, Failure> {
+        let mut asked = preparation(&request.workload, &request.file);
+        asked["do"] = json!("peak");
+        asked["direction"] = json!(request.direction.name());
+        asked["threads"] = json!(request.threads);
+        let reply = self.ask(&asked)?;
+        let peak = reply.get("mb").and_then(Json::as_f64);
+        peak.ok_or_else(|| Failure::fatal(format!("PyTorch replies {reply} to {asked}")))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -146,6 +158,17 @@ impl Drop for Server {
         self.requests = None;
         let _ = self.child.wait();
     }
+}
+
+/// A layer and its operands, as requests have them.
+fn preparation(workload: &Workload, file: &Path) -> Json {
+    json!({
+        "file": file,
+        "layer": workload.layer,
+        "options": workload.options,
+        "mode": workload.mode.name(),
+        "target_gradient": workload.target_gradient,
+    })
 }
 
 /// A layer that a child has prepared.
@@ -167,16 +190,10 @@ impl Torch {
         let path = asked.path("operands.safetensors");
         let written = std::fs::write(&path, operands.to_safetensors()?);
         written.map_err(|error| Failure::fatal(format!("{}: {error}", path.display())))?;
-        let reserve = asked.allocator.reserve;
-        let reply = asked.ask(&json!({
-            "do": "prepare",
-            "file": path,
-            "layer": workload.layer,
-            "options": workload.options,
-            "mode": workload.mode.name(),
-            "target_gradient": workload.target_gradient,
-            "reserve": reserve,
-        }));
+        let mut request = preparation(workload, &path);
+        request["do"] = json!("prepare");
+        request["reserve"] = json!(asked.allocator.reserve);
+        let reply = asked.ask(&request);
         let _ = std::fs::remove_file(&path);
         reply?;
         Ok(Self { server: Rc::clone(server) })

@@ -4,8 +4,8 @@ use super::Failure;
 use optimized::Float;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, StandardNormal};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use vocabulary::{StateDict, Tensor};
@@ -23,7 +23,7 @@ const ACTIVATION_SCALE: f64 = 3.0;
 const ACTIVATIONS: [&str; 6] = ["ReLU", "Sigmoid", "Tanh", "LogSigmoid", "LeakyReLU", "ELU"];
 
 /// Whether a layer is in training or in evaluation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     /// As after `train()`.
@@ -44,7 +44,7 @@ impl Mode {
 }
 
 /// One layer at one size.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Workload {
     /// A name of its own.

@@ -1,6 +1,7 @@
 //! The contract's document, in JSON.
 
 use super::{Cell, Part, Report};
+use crate::race::memory::Peaks;
 use crate::race::timing::Outcome;
 use serde_json::{Map, Value as Json, json};
 
@@ -32,6 +33,10 @@ impl Cell {
             "rounds": rounds,
             "known": ratio.known,
         });
+        if let Some(Peaks { ours, peer }) = self.peaks {
+            cell["ours_peak_mb"] = json!(rounded(ours, 4));
+            cell["peer_peak_mb"] = json!(rounded(peer, 4));
+        }
         if let Some(seconds) = into_seconds {
             cell["ours_into_ms"] = json!(rounded(1e3 * seconds, 4));
         }
@@ -99,6 +104,11 @@ mod tests {
         let document = report().json();
         assert_eq!(document["cells"][0]["ours_into_ms"], 0.5);
         assert_eq!(document["cells"][0]["dtype"], "f32");
+        assert!(document["cells"][0].get("ours_peak_mb").is_none());
+        let mut report = report();
+        report.cells[0].peaks = Some(Peaks { ours: 4.25, peer: 8.5 });
+        let cell = &report.json()["cells"][0];
+        assert_eq!((&cell["ours_peak_mb"], &cell["peer_peak_mb"]), (&json!(4.25), &json!(8.5)));
         let of = &document["geometric_mean_of"];
         assert_eq!(of["all_but_convolution_and_recurrence"], json!({"1": 4.0}));
         assert_eq!(of["convolution_and_recurrence"], json!({"1": 0.5}));

@@ -6,6 +6,7 @@ mod terminal;
 
 use super::contender::Direction;
 use super::limits::Limits;
+use super::memory::Peaks;
 use super::timing::Outcome;
 use serde_json::Value as Json;
 
@@ -22,6 +23,8 @@ pub(super) struct Cell {
     pub peer: &'static str,
     /// The least time that the machine's limits allow, over ours.
     pub share_of_limit: f64,
+    /// Of memory, where it was measured.
+    pub peaks: Option<Peaks>,
     pub outcome: Outcome,
 }
 
@@ -103,6 +106,9 @@ const COLUMNS: [Column; 9] = [
     ("of limit", |cell| format!("{:.0} %", 100.0 * cell.share_of_limit)),
 ];
 
+/// The column of memory, where it was measured.
+const MEMORY: Column = ("memory MB, ours / peer", Cell::memory);
+
 /// The column whose color tells who was faster.
 const RATIO: &str = "ratio";
 
@@ -113,6 +119,10 @@ impl Cell {
     fn interval(&self) -> String {
         let ratio = &self.outcome.ratio;
         format!("{:.2}–{:.2}{}", ratio.low, ratio.high, if ratio.known { "" } else { " ?" })
+    }
+
+    fn memory(&self) -> String {
+        self.peaks.map(|Peaks { ours, peer }| format!("{ours:.1} / {peer:.1}")).unwrap_or_default()
     }
 
     fn is_faster(&self) -> bool {
@@ -128,6 +138,12 @@ impl Report {
     /// The numbers of threads that were raced.
     fn threads(&self) -> impl Iterator<Item = usize> {
         self.limits.iter().map(|limits| limits.threads)
+    }
+
+    /// The columns of either table.
+    fn columns(&self) -> Vec<Column> {
+        let memory = self.cells.iter().any(|cell| cell.peaks.is_some()).then_some(MEMORY);
+        COLUMNS.into_iter().chain(memory).collect()
     }
 
     /// The geometric mean of the ratios that are asked for.
@@ -191,6 +207,7 @@ mod tests {
             threads,
             peer: "default",
             share_of_limit: 0.5,
+            peaks: None,
             outcome: Outcome {
                 peer: 0,
                 ours_seconds: 1e-3,
@@ -229,6 +246,15 @@ mod tests {
         let mut report = report();
         report.cells.retain(|cell| cell.layer == "ReLU");
         assert_eq!(report.summary().len(), 2);
+    }
+
+    #[test]
+    fn memory_has_a_column_where_it_was_measured() {
+        let mut report = report();
+        assert_eq!(report.columns().len(), COLUMNS.len());
+        report.cells[0].peaks = Some(Peaks { ours: 4.25, peer: 8.5 });
+        let (_, column) = report.columns()[COLUMNS.len()];
+        assert_eq!([column(&report.cells[0]), column(&report.cells[1])], ["4.2 / 8.5", ""]);
     }
 
     #[test]

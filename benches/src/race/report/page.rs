@@ -1,6 +1,6 @@
 //! A page to be kept beside the code, `benches/RESULTS.md`.
 
-use super::{COLUMNS, Cell, Report, WORDS, on_threads};
+use super::{Cell, Report, WORDS, on_threads};
 use serde_json::Value as Json;
 use std::fmt::Write;
 
@@ -10,7 +10,8 @@ const LEGEND: &str = "\
 statistics, 95 % (?: of fewer rounds than it takes). *into*: ours where it writes into the results of an earlier call, with a
 workspace, which is no part of the ratio. *peer*: which of the peer's forms was the fastest, and counts. *of limit*: the least
 time that the machine's limits allow, over ours; operations are counted as if computed directly, so that Winograd's may exceed
-it, and bytes once, so that what stays in a cache may.
+it, and bytes once, so that what stays in a cache may. *memory*: the most that a call's process has grown by, where it was
+measured; backward's with the forward before it.
 ";
 
 impl Report {
@@ -64,11 +65,13 @@ impl Report {
 
     /// A table of the cells that are asked for.
     fn table(&self, page: &mut String, of: impl Fn(&Cell) -> bool) {
-        let header = COLUMNS.map(|(name, _)| name);
+        let columns = self.columns();
+        let header: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let _ = writeln!(page, "| {} | peer |", header.join(" | "));
-        let _ = writeln!(page, "|{}{}---|", "---|".repeat(WORDS), "--:|".repeat(COLUMNS.len() - WORDS));
+        let _ = writeln!(page, "|{}{}---|", "---|".repeat(WORDS), "--:|".repeat(columns.len() - WORDS));
         for cell in self.cells.iter().filter(|cell| of(cell)) {
-            let _ = writeln!(page, "| {} | {} |", COLUMNS.map(|(_, column)| column(cell)).join(" | "), cell.peer);
+            let row: Vec<String> = columns.iter().map(|(_, column)| column(cell)).collect();
+            let _ = writeln!(page, "| {} | {} |", row.join(" | "), cell.peer);
         }
     }
 }

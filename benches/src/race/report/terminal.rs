@@ -1,6 +1,6 @@
 //! What the terminal shows at the end: a table of all cells, and what it comes to.
 
-use super::{COLUMNS, Cell, RATIO, Report, WORDS};
+use super::{Cell, Column, RATIO, Report, WORDS};
 use comfy_table::{Cell as TableCell, CellAlignment, Color, LineStyle, Table, TableStyle};
 use std::fmt::Write;
 
@@ -16,10 +16,11 @@ impl Report {
     pub(in crate::race) fn terminal(&self) -> String {
         let mut table = Table::new();
         let line = LineStyle::new('─', '─', '─', '─');
-        let header = COLUMNS.map(|(name, _)| name);
+        let columns = self.columns();
+        let header = columns.iter().map(|(name, _)| *name);
         table.load_style(TableStyle::new().header_separator(line).bottom_border(line)).set_header(header);
         for cell in &self.cells {
-            table.add_row(row(cell));
+            table.add_row(row(cell, &columns));
         }
         let mut text = format!("{table}\n{LEGEND}");
         for line in self.summary() {
@@ -37,13 +38,13 @@ impl Report {
 }
 
 /// A cell's row, whose ratio is green or red where one side was faster for certain.
-fn row(cell: &Cell) -> Vec<TableCell> {
+fn row(cell: &Cell, columns: &[Column]) -> Vec<TableCell> {
     let color = match cell {
         cell if cell.is_faster() => Some(Color::Green),
         cell if cell.is_slower() => Some(Color::Red),
         _ => None,
     };
-    let shown = |(place, (name, column)): (usize, &super::Column)| {
+    let shown = |(place, (name, column)): (usize, &Column)| {
         let shown = TableCell::new(column(cell));
         let shown = if place < WORDS { shown } else { shown.set_alignment(CellAlignment::Right) };
         match color {
@@ -51,7 +52,7 @@ fn row(cell: &Cell) -> Vec<TableCell> {
             _ => shown,
         }
     };
-    COLUMNS.iter().enumerate().map(shown).collect()
+    columns.iter().enumerate().map(shown).collect()
 }
 
 #[cfg(test)]
