@@ -109,7 +109,6 @@ fn what_cannot_be_raced_is_told() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && told.contains(reason), "{arguments:?}: {told}");
     };
-    refused(&["--peer", "candle"], "not there yet");
     refused(&["--peer", "reference", "--workloads", "none.json"], "none.json");
     refused(&["--peer", "torch", "--python", "/nowhere/python"], "cannot start /nowhere/python");
     refused(&["--peer", "burn"], "burn");

@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 pub(super) enum Peer {
     /// PyTorch, in child processes
     Torch,
-    /// candle: not there yet
+    /// candle, in child processes, which are built first
     Candle,
     /// Our own crate `reference`, in this process
     Reference,

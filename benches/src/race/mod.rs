@@ -15,6 +15,9 @@
 //! the faster counts. Before anything is timed, all outputs and gradients are compared (`agreement.rs`). How long it goes
 //! on, and to what the ratio is then known: `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
 //!
+//! Another peer is candle (`candle.rs`): inference without a graph, forward with one, and backward from the sum of the
+//! output times its gradient, since candle goes back from a number only. What it has not is left out, and counted.
+//!
 //! With `--memory`, the peaks of both sides' memory are measured, too: `memory.rs`.
 //!
 //! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`;
@@ -25,6 +28,8 @@
 
 mod agreement;
 mod arguments;
+mod candle;
+mod child;
 mod contender;
 mod layers;
 mod limits;
@@ -44,7 +49,7 @@ use layers::Number;
 use limits::Limits;
 use memory::{Crate, Peaks};
 use optimized::Isa;
-use report::{Cell, Report};
+use report::{Cell, Report, on_threads};
 use rival::Rival;
 use serde_json::{Value as Json, json};
 use std::ffi::OsString;
@@ -61,17 +66,31 @@ use work::Work;
 #[derive(Debug)]
 struct Failure {
     reason: String,
-    /// Whether nothing else can be raced, either.
-    fatal: bool,
+    kind: Kind,
+}
+
+/// What a failure means to the race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The rest can be raced.
+    Alone,
+    /// Nothing else can be raced, either.
+    Fatal,
+    /// The peer has no such layer, or direction, which is nobody's fault.
+    NotThere,
 }
 
 impl Failure {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fatal: false }
+        Self { reason: reason.into(), kind: Kind::Alone }
     }
 
     fn fatal(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fatal: true }
+        Self { reason: reason.into(), kind: Kind::Fatal }
+    }
+
+    fn not_there(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: Kind::NotThere }
     }
 }
 
@@ -144,16 +163,21 @@ fn race(arguments: &Arguments) -> Result<Report, Failure> {
         limits,
         cells: Vec::new(),
         failures: Vec::new(),
+        not_there: Vec::new(),
     };
     for entry in &entries {
         let raced = match entry.dtype {
             Type::F32 => race_entry::<f32>(arguments, entry, &rival, &mut report, &progress),
             Type::F64 => race_entry::<f64>(arguments, entry, &rival, &mut report, &progress),
         };
-        if let Err(failure) = raced {
-            report.failures.push(format!("{}: {failure}\n    {}", entry.name, arguments.alone(entry)));
-            if failure.fatal {
-                break;
+        match raced {
+            Ok(()) => {}
+            Err(Failure { reason, kind: Kind::NotThere }) => report.not_there.push(format!("{}: {reason}", entry.name)),
+            Err(failure) => {
+                report.failures.push(format!("{}: {failure}\n    {}", entry.name, arguments.alone(entry)));
+                if failure.kind == Kind::Fatal {
+                    break;
+                }
             }
         }
     }
@@ -196,7 +220,15 @@ fn race_entry<T: Number>(
         peers.iter_mut().try_for_each(|peer| peer.set_threads(threads))?;
         for direction in Direction::ALL {
             progress.set_message(format!("{} {direction}, {threads} threads", entry.name));
-            let outcome = timing::race(ours.as_mut(), &mut peers, (direction, threads), limit)?;
+            progress.inc(1);
+            let outcome = match timing::race(ours.as_mut(), &mut peers, (direction, threads), limit) {
+                Err(Failure { reason, kind: Kind::NotThere }) => {
+                    let cell = format!("{}, {direction}, {}", entry.name, on_threads(threads));
+                    report.not_there.push(format!("{cell}: {reason}"));
+                    continue;
+                }
+                outcome => outcome?,
+            };
             let work = Work::of(workload, &operands, &results, direction);
             progress.set_message(format!("{} {direction}, {threads} threads: memory", entry.name));
             let peaks = peaks.as_ref().map(|peaks| peaks.of(direction, threads, rival)).transpose()?;
@@ -212,7 +244,6 @@ fn race_entry<T: Number>(
                 peaks,
                 outcome,
             });
-            progress.inc(1);
         }
     }
     Ok(())
@@ -274,11 +305,8 @@ fn versions(rival: &Rival) -> Json {
     let commit = commit.filter(|output| output.status.success());
     let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let mut versions = json!({"layerproof": env!("CARGO_PKG_VERSION"), "commit": commit});
-    if let (Rival::Torch(servers, _), Json::Object(versions)) = (rival, &mut versions)
-        && let Some(server) = servers.first()
-        && let Json::Object(greeting) = &server.borrow().greeting
-    {
-        versions.extend(greeting.clone());
+    if let (Json::Object(of_rival), Json::Object(versions)) = (rival.versions(), &mut versions) {
+        versions.extend(of_rival);
     }
     versions
 }

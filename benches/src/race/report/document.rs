@@ -61,6 +61,7 @@ impl Report {
             },
             "arguments": self.arguments,
             "failures": self.failures,
+            "not_there": self.not_there,
         })
     }
 

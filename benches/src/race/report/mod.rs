@@ -39,6 +39,8 @@ pub(super) struct Report {
     pub cells: Vec<Cell>,
     /// Cells that could not be raced, and why.
     pub failures: Vec<String>,
+    /// Cells, or all those of a workload, whose layer or direction the peer has not.
+    pub not_there: Vec<String>,
 }
 
 /// The layers whose work is products of matrices that libraries have been tuned for long.
@@ -87,7 +89,7 @@ fn milliseconds(seconds: f64) -> String {
     format!("{ms:.*}", decimals as usize)
 }
 
-fn on_threads(threads: usize) -> String {
+pub(super) fn on_threads(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
@@ -174,6 +176,13 @@ impl Report {
         self.threads().flat_map(of_threads).filter_map(line).collect()
     }
 
+    /// How much was left out, and why.
+    fn left_out(&self) -> Option<String> {
+        let count = self.not_there.len();
+        let reasons = || format!("left out, which the peer has not ({count}): {}", self.not_there.join("; "));
+        (count > 0).then(reasons)
+    }
+
     /// The cells that are slower for certain, the slowest first.
     fn slower(&self) -> Vec<&Cell> {
         let mut slower: Vec<&Cell> = self.cells.iter().filter(|cell| cell.is_slower()).collect();
@@ -228,6 +237,7 @@ mod tests {
             limits: vec![Limits { threads: 1, flops_f32: 1e11, flops_f64: 5e10, copy: vec![(1 << 20, 9e10)] }],
             cells: vec![cell("relu", "ReLU", 1, 2.0), cell("conv", "Conv2d", 1, 0.5), cell("relus", "ReLU", 1, 8.0)],
             failures: Vec::new(),
+            not_there: Vec::new(),
         }
     }
 
@@ -255,6 +265,17 @@ mod tests {
         report.cells[0].peaks = Some(Peaks { ours: 4.25, peer: 8.5 });
         let (_, column) = report.columns()[COLUMNS.len()];
         assert_eq!([column(&report.cells[0]), column(&report.cells[1])], ["4.2 / 8.5", ""]);
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted() {
+        let mut report = report();
+        assert_eq!(report.left_out(), None);
+        report.not_there = vec!["rnn: no RNN".into(), "pool, backward, 1 thread: overlapping windows".into()];
+        let told = report.left_out().unwrap();
+        assert!(told.starts_with("left out, which the peer has not (2): rnn: no RNN; pool"), "{told}");
+        assert!(report.terminal().contains(&told) && report.page().contains(&format!("\n* {told}\n")));
+        assert_eq!(report.json()["not_there"][0], "rnn: no RNN");
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Report {
         for line in self.summary() {
             let _ = writeln!(page, "* {line}");
         }
+        if let Some(left_out) = self.left_out() {
+            let _ = writeln!(page, "* {left_out}");
+        }
         let _ = write!(page, "\n{LEGEND}");
         let slower = self.slower_lines();
         if !slower.is_empty() {

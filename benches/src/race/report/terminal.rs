@@ -30,6 +30,9 @@ impl Report {
         if !slower.is_empty() {
             let _ = write!(text, "\n\nslower for certain:\n  {}", slower.join("\n  "));
         }
+        if let Some(left_out) = self.left_out() {
+            let _ = write!(text, "\n\n{left_out}");
+        }
         for failure in &self.failures {
             let _ = write!(text, "\n\nfailed: {failure}");
         }
