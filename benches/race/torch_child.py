@@ -9,6 +9,7 @@ process goes on. `benches/src/race/torch.rs` is the other side.
     {"do": "threads", "threads": 2}
     {"do": "compute", "file": …}                              every output and gradient, to be compared
     {"do": "time", "direction": …, "calls": n, "warm": bool}  {"seconds": …}
+    {"do": "peak", "file": …, …, "direction": …, "threads": 2} {"mb": …}: what "prepare" has, for one call in a process of its own
 """
 
 import gc
@@ -108,6 +109,48 @@ class Layer:
         return seconds
 
 
+def sizes() -> tuple[int, int]:
+    """The largest that this process has ever been in memory, and its pages of files there now, in KiB."""
+    with open("/proc/self/status", encoding="utf-8") as status:
+        told = {name: value.split() for name, _, value in (line.partition(":") for line in status)}
+    files = [int(told[name][0]) for name in ("RssFile", "RssShmem") if name in told]
+    return int(told["VmHWM"][0]), sum(files)
+
+
+def peak(request: dict[str, Any]) -> float:
+    """How far this process grows over a call, in MB, without pages of files: `benches/src/race/memory.rs` measures the same."""
+    torch.set_num_threads(request["threads"])
+    layer = Layer(request)
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as forget:
+            forget.write("5")
+    except OSError:
+        pass  # What was larger before, remains.
+    before, files = sizes()
+    with torch.set_grad_enabled(request["direction"] != "inference"):
+        results = layer.outputs("out")
+        if request["direction"] == "backward":
+            results = torch.autograd.grad(results["out.output"], list(layer.leaves.values()), layer.grad_output)
+    after, files_after = sizes()
+    del results
+    return max(0, after - before - max(0, files_after - files)) * 1024 / 1e6
+
+
+def peak_of_fork(request: dict[str, Any]) -> None:
+    """Lets a process of its own, which has computed nothing before, reply with the peak of a call."""
+    child = os.fork()
+    if child == 0:
+        try:
+            reply(mb=peak(request))
+        except Exception as error:  # As in `main`, which this process never comes back to.
+            reply(error=f"{type(error).__name__}: {error}")
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        reply(error=f"the process that was to be measured ended with status {status}")
+
+
 def reserve(size: int) -> None:
     """Makes the allocator hold so much memory that was written to before: where nothing is given back, it stays."""
     if size:
@@ -130,6 +173,8 @@ def carry_out(request: dict[str, Any], layer: Layer | None) -> Layer | None:
             reply()
         case "time":
             reply(seconds=layer.time(request["direction"], request["calls"], request["warm"]))
+        case "peak":
+            peak_of_fork(request)
         case other:
             reply(error=f"there is no request {other!r}")
     return layer

@@ -60,14 +60,44 @@ fn every_layer_is_raced_against_reference() {
             for key in CELL {
                 assert!(cell.get(key).is_some_and(|value| !value.is_null()), "{key}: {cell}");
             }
+            // Only forward passes, and indices, are written into nothing.
+            let into = cell["direction"] != "forward" && !(cell["name"] == "pool" && cell["direction"] == "inference");
+            assert_eq!(cell.get("ours_into_ms").is_some(), into, "{cell}");
             assert!(cell["low"].as_f64() <= cell["ratio"].as_f64() && cell["ratio"].as_f64() <= cell["high"].as_f64());
         }
         for threads in ["1", "2"] {
             assert!(document["geometric_mean"][threads].as_f64().is_some_and(|mean| mean > 0.0));
+            for part in ["all_but_convolution_and_recurrence", "convolution_and_recurrence"] {
+                assert!(document["geometric_mean_of"][part][threads].as_f64().is_some_and(|mean| mean > 0.0), "{part}");
+            }
             assert!(document["limits"][threads]["fma_f32_gflops"].as_f64().is_some_and(|rate| rate > 0.0));
         }
         let page = std::fs::read_to_string(directory.path().join("RESULTS.md")).unwrap();
-        assert_eq!(page.lines().filter(|line| line.starts_with("| ")).count(), 1 + cells.len());
+        let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| workload ");
+        assert_eq!(page.lines().filter(is_row).count(), cells.len());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn peaks_of_memory_are_at_least_the_results() {
+    let directory = TempDir::new().unwrap();
+    let workloads = r#"[{"name": "relu", "layer": "ReLU", "options": {}, "input": [1024, 1024]}]"#;
+    std::fs::write(directory.path().join("relu.json"), workloads).unwrap();
+    let quick = ["--peer", "reference", "--threads", "1", "--seconds", "0", "--precision", "1000", "--memory"];
+    let arguments = [&quick[..], &["--workloads", "relu.json", "--json", "out.json"]].concat();
+    let output = race(&arguments, directory.path());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("memory MB"), "{told}");
+    let document = std::fs::read_to_string(directory.path().join("out.json")).unwrap();
+    let document: Json = serde_json::from_str(&document).unwrap();
+    for cell in document["cells"].as_array().unwrap() {
+        // An output; and of backward, a gradient as well.
+        let least = if cell["direction"] == "backward" { 2.0 } else { 1.0 } * 4.0 * f64::from(1 << 20) / 1e6;
+        for side in ["ours_peak_mb", "peer_peak_mb"] {
+            // The system counts pages in batches.
+            assert!(cell[side].as_f64().is_some_and(|peak| 0.8 * least < peak && peak < 20.0 * least), "{cell}");
+        }
     }
 }
 
@@ -79,7 +109,6 @@ fn what_cannot_be_raced_is_told() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && told.contains(reason), "{arguments:?}: {told}");
     };
-    refused(&["--peer", "candle"], "not there yet");
     refused(&["--peer", "reference", "--workloads", "none.json"], "none.json");
     refused(&["--peer", "torch", "--python", "/nowhere/python"], "cannot start /nowhere/python");
     refused(&["--peer", "burn"], "burn");

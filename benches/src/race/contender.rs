@@ -1,15 +1,19 @@
 //! What takes part in a race: something that computes a layer once, to be compared, and times its calls.
 
-use super::Failure;
+use super::{Failure, agreement};
+use optimized::{Execution, Threads, Workspace};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use vocabulary::{Result, StateDict};
 
 /// What is timed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Direction {
-    /// Ours `forward`; PyTorch's under `no_grad`.
+    /// Ours `forward`, and `forward_into`; PyTorch's under `no_grad`.
     Inference,
     /// Ours `forward_pass`; PyTorch's with the graph that backward needs.
     Forward,
@@ -44,6 +48,8 @@ pub(super) struct Turn {
     pub calls: usize,
     /// Whether one more call goes ahead, which is not timed: it brings back what others have driven out of the caches.
     pub warm: bool,
+    /// Whether results are written into those of an earlier call, with a workspace; only where `writes_into` says so.
+    pub into: bool,
 }
 
 /// A layer with its operands.
@@ -56,76 +62,164 @@ pub(super) trait Contender {
 
     /// How long a turn takes. What calls return is dropped within the time that is taken.
     fn time(&mut self, turn: Turn) -> std::result::Result<Duration, Failure>;
+
+    /// Whether there is a form of a direction that writes into the results of an earlier call.
+    fn writes_into(&self, _direction: Direction) -> bool {
+        false
+    }
 }
 
-/// How the number of threads is set, which only `optimized` has.
-pub(super) trait Threaded {
-    fn set_threads(&mut self, threads: usize) -> Result<()>;
+/// How a layer is run, which only `optimized` can be told.
+pub(super) trait Executed {
+    fn execute_by(&mut self, execution: Execution) -> Result<()>;
 }
 
-/// A layer of this process, with the calls of each direction.
-struct InProcess<L, P, I, F, B, N> {
+/// Writes an output over that of an earlier call.
+type InferenceInto<L, A, O> = Box<dyn Fn(&L, &A, &mut O) -> Result<()>>;
+
+/// Writes gradients over those of an earlier call.
+type BackwardInto<L, A, P, G> = Box<dyn Fn(&L, &A, &P, &mut G) -> Result<()>>;
+
+/// A layer of this process, what its calls are given, and the calls of each direction.
+pub(super) struct InProcess<L, A, O, P, G, I, F, B, N> {
     layer: L,
-    /// Of the last forward, for backward.
-    pass: Option<P>,
+    operands: A,
+    execution: Execution,
     inference: I,
     forward: F,
     backward: B,
     named: N,
+    inference_into: Option<InferenceInto<L, A, O>>,
+    backward_into: Option<BackwardInto<L, A, P, G>>,
+    /// Of the last forward, for backward.
+    pass: Option<P>,
+    /// What is written into, and the memory that is needed beside it.
+    output: Option<O>,
+    gradients: Option<G>,
+    workspace: Workspace,
 }
 
-/// A layer of this process, its calls, and how what they give is named.
-pub(super) fn in_process<L, P, O, G>(
+/// A layer of this process, what its calls are given, the calls, and how what they give is named.
+pub(super) fn in_process<L, A, O, P, G, I, F, B, N>(
     layer: L,
-    inference: impl Fn(&L) -> Result<O> + 'static,
-    forward: impl Fn(&mut L) -> Result<P> + 'static,
-    backward: impl Fn(&L, &P) -> Result<G> + 'static,
-    named: impl Fn(O, &P, G) -> Result<StateDict> + 'static,
-) -> Box<dyn Contender>
+    operands: A,
+    inference: I,
+    forward: F,
+    backward: B,
+    named: N,
+) -> InProcess<L, A, O, P, G, I, F, B, N>
 where
-    L: Threaded + 'static,
-    P: 'static,
-    O: 'static,
-    G: 'static,
+    I: Fn(&L, &A) -> Result<O>,
+    F: Fn(&mut L, &A) -> Result<P>,
+    B: Fn(&L, &A, &P) -> Result<G>,
+    N: Fn(&O, &P, &G) -> Result<StateDict>,
 {
-    Box::new(InProcess { layer, pass: None, inference, forward, backward, named })
+    InProcess {
+        layer,
+        operands,
+        execution: Execution::default(),
+        inference,
+        forward,
+        backward,
+        named,
+        inference_into: None,
+        backward_into: None,
+        pass: None,
+        output: None,
+        gradients: None,
+        workspace: Workspace::new(),
+    }
 }
 
-impl<L, P, O, G, I, F, B, N> Contender for InProcess<L, P, I, F, B, N>
+impl<L, A, O, P, G, I, F, B, N> InProcess<L, A, O, P, G, I, F, B, N> {
+    /// With a form of inference that writes into an output, if it is there.
+    pub(super) fn inference_into(mut self, there: bool, call: impl Fn(&L, &A, &mut O) -> Result<()> + 'static) -> Self {
+        self.inference_into = if there { Some(Box::new(call)) } else { None };
+        self
+    }
+
+    /// With a form of backward that writes into gradients.
+    pub(super) fn backward_into(mut self, call: impl Fn(&L, &A, &P, &mut G) -> Result<()> + 'static) -> Self {
+        self.backward_into = Some(Box::new(call));
+        self
+    }
+}
+
+impl<L, A, O, P, G, I, F, B, N> Contender for InProcess<L, A, O, P, G, I, F, B, N>
 where
-    L: Threaded,
-    I: Fn(&L) -> Result<O>,
-    F: Fn(&mut L) -> Result<P>,
-    B: Fn(&L, &P) -> Result<G>,
-    N: Fn(O, &P, G) -> Result<StateDict>,
+    L: Executed,
+    I: Fn(&L, &A) -> Result<O>,
+    F: Fn(&mut L, &A) -> Result<P>,
+    B: Fn(&L, &A, &P) -> Result<G>,
+    N: Fn(&O, &P, &G) -> Result<StateDict>,
 {
     fn set_threads(&mut self, threads: usize) -> std::result::Result<(), Failure> {
-        Ok(self.layer.set_threads(threads)?)
+        let threads = Threads::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN));
+        self.execution = Execution::default().threads(threads);
+        Ok(())
     }
 
     fn compute(&mut self) -> std::result::Result<StateDict, Failure> {
-        let output = (self.inference)(&self.layer)?;
-        let pass = (self.forward)(&mut self.layer)?;
-        let gradients = (self.backward)(&self.layer, &pass)?;
-        let computed = (self.named)(output, &pass, gradients)?;
+        let Self { layer, operands, .. } = self;
+        layer.execute_by(self.execution.clone())?;
+        let mut output = (self.inference)(layer, operands)?;
+        let pass = (self.forward)(layer, operands)?;
+        let mut gradients = (self.backward)(layer, operands, &pass)?;
+        let computed = (self.named)(&output, &pass, &gradients)?;
+        if let Some(into) = &self.inference_into {
+            into(layer, operands, &mut output)?;
+        }
+        if let Some(into) = &self.backward_into {
+            into(layer, operands, &pass, &mut gradients)?;
+        }
+        let written = (self.named)(&output, &pass, &gradients)?;
+        agreement::compare(&computed, &written)
+            .map_err(|reason| Failure::new(format!("ours, where it writes into what is there: {reason}")))?;
         self.pass = Some(pass);
         Ok(computed)
     }
 
     fn time(&mut self, turn: Turn) -> std::result::Result<Duration, Failure> {
-        let Self { layer, pass, inference, forward, backward, .. } = self;
+        let Self { layer, operands, inference, forward, backward, .. } = self;
+        layer.execute_by(self.execution.clone().workspace(turn.into.then(|| self.workspace.clone())))?;
+        let none = || Failure::new(format!("{} has no form that writes into what is there", turn.direction));
         let time = match turn.direction {
-            Direction::Inference => timed(turn, || inference(layer)),
-            Direction::Forward => timed(turn, || forward(layer)),
+            Direction::Inference if turn.into => {
+                let into = self.inference_into.as_ref().ok_or_else(none)?;
+                let output = given(&mut self.output, || inference(layer, operands))?;
+                timed(turn, || into(layer, operands, output))
+            }
+            Direction::Inference => timed(turn, || inference(layer, operands)),
+            Direction::Forward => timed(turn, || forward(layer, operands)),
             Direction::Backward => {
-                let pass = match pass {
-                    Some(pass) => pass,
-                    none => none.insert(forward(layer)?),
-                };
-                timed(turn, || backward(layer, pass))
+                let pass = given(&mut self.pass, || forward(layer, operands))?;
+                match &self.backward_into {
+                    Some(into) if turn.into => {
+                        let gradients = given(&mut self.gradients, || backward(layer, operands, pass))?;
+                        timed(turn, || into(layer, operands, pass, gradients))
+                    }
+                    None if turn.into => return Err(none()),
+                    _ => timed(turn, || backward(layer, operands, pass)),
+                }
             }
         };
         Ok(time?)
+    }
+
+    fn writes_into(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Inference => self.inference_into.is_some(),
+            Direction::Forward => false,
+            Direction::Backward => self.backward_into.is_some(),
+        }
+    }
+}
+
+/// What is kept; where it is not there yet, it is made first.
+fn given<R>(kept: &mut Option<R>, make: impl FnOnce() -> Result<R>) -> Result<&mut R> {
+    match kept {
+        Some(kept) => Ok(kept),
+        none => Ok(none.insert(make()?)),
     }
 }
 

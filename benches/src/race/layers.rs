@@ -1,11 +1,10 @@
 //! Every layer of either crate, made ready to be called on a workload's operands.
 
 use super::Failure;
-use super::contender::{Contender, Threaded, in_process};
+use super::contender::{Contender, Executed, in_process};
 use super::workload::{Mode, Workload, normal};
-use optimized::{Execution, Float, Threads};
+use optimized::{Execution, Float};
 use reference::Real;
-use std::num::NonZeroUsize;
 use vocabulary::{Result, StateDict, StateTensor, Tensor};
 
 /// The number types of the race.
@@ -13,41 +12,37 @@ pub(super) trait Number: Float + Real {}
 impl Number for f32 {}
 impl Number for f64 {}
 
-macro_rules! threaded {
+macro_rules! executed {
     ($($plain:ident),*; $($generic:ident),*) => {
         $(
-            impl Threaded for optimized::$plain {
-                fn set_threads(&mut self, threads: usize) -> Result<()> {
-                    self.set_execution(execution(threads))
+            impl Executed for optimized::$plain {
+                fn execute_by(&mut self, execution: Execution) -> Result<()> {
+                    self.set_execution(execution)
                 }
             }
-            impl Threaded for reference::$plain {
-                fn set_threads(&mut self, _: usize) -> Result<()> {
+            impl Executed for reference::$plain {
+                fn execute_by(&mut self, _: Execution) -> Result<()> {
                     Ok(())
                 }
             }
         )*
         $(
-            impl<T: Float> Threaded for optimized::$generic<T> {
-                fn set_threads(&mut self, threads: usize) -> Result<()> {
-                    self.set_execution(execution(threads))
+            impl<T: Float> Executed for optimized::$generic<T> {
+                fn execute_by(&mut self, execution: Execution) -> Result<()> {
+                    self.set_execution(execution)
                 }
             }
-            impl<T: Real> Threaded for reference::$generic<T> {
-                fn set_threads(&mut self, _: usize) -> Result<()> {
+            impl<T: Real> Executed for reference::$generic<T> {
+                fn execute_by(&mut self, _: Execution) -> Result<()> {
                     Ok(())
                 }
             }
         )*
     };
 }
-threaded! {
+executed! {
     ReLU, Sigmoid, Tanh, LogSigmoid, LeakyReLU, ELU, Softmax, MaxPool2d, L1Loss, MSELoss;
     Linear, Conv2d, BatchNorm2d, RNN, GRU, Embedding, CrossEntropyLoss, BCELoss, BCEWithLogitsLoss
-}
-
-fn execution(threads: usize) -> Execution {
-    Execution::default().threads(Threads::new(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)))
 }
 
 /// A workload's operands: inputs, and parameters as PyTorch would initialise them.
@@ -112,84 +107,94 @@ fn some<T: Number>(tensor: &Tensor<T>) -> Option<StateTensor> {
     Some(T::wrap(tensor.clone()))
 }
 
-/// Layers of one input, one output and no parameters.
-macro_rules! without_parameters {
-    ($layer:expr, $workload:expr, $operands:expr) => {{
-        let layer = $layer;
-        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
-        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
-        let input = x.clone();
-        in_process(
-            layer,
-            move |layer| layer.forward(&x),
-            move |layer| layer.forward_pass(&input),
-            move |layer, pass| layer.backward(pass, &g),
-            |output, pass, gradients| {
-                let inference = ("inference.output", some(&output));
-                Ok(named([inference, ("out.output", some(&pass.output)), ("grad_in.input", some(&gradients.input))]))
-            },
-        )
-    }};
+/// A contender; with the forms that write into the results of earlier calls, which `optimized` alone has: that of inference where
+/// `$there` holds.
+macro_rules! with_into {
+    ($crate_name:ident, $contender:expr, $inference:expr, $backward:expr) => {
+        with_into!($crate_name, $contender, $inference, $backward, true)
+    };
+    (optimized, $contender:expr, $inference:expr, $backward:expr, $there:expr) => {
+        Box::new($contender.inference_into($there, $inference).backward_into($backward))
+    };
+    (reference, $contender:expr, $inference:expr, $backward:expr, $there:expr) => {
+        Box::new($contender)
+    };
 }
 
-/// Layers of one input, one output, and parameters, whose gradients `$gradients` names.
-macro_rules! with_parameters {
-    ($layer:expr, $workload:expr, $operands:expr, $gradients:expr) => {{
+/// Layers of one input, one output, and parameters, whose gradients `$gradients` names; none without parameters.
+macro_rules! of_one {
+    ($crate_name:ident, $layer:expr, $workload:expr, $operands:expr, $gradients:expr) => {{
         let layer = $layer;
         let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
         let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
-        let input = x.clone();
-        in_process(
+        let contender = in_process(
             layer,
-            move |layer| layer.forward(&x),
-            move |layer| layer.forward_pass(&input),
-            move |layer, pass| layer.backward(pass, &g),
+            (x, g),
+            |layer, (x, _)| layer.forward(x),
+            |layer, (x, _)| layer.forward_pass(x),
+            |layer, (_, g), pass| layer.backward(pass, g),
             |output, pass, gradients| {
-                let [weight, bias] = $gradients(&gradients);
+                let [weight, bias] = $gradients(gradients);
                 Ok(named([
-                    ("inference.output", some(&output)),
+                    ("inference.output", some(output)),
                     ("out.output", some(&pass.output)),
                     ("grad_in.input", some(&gradients.input)),
                     ("grad_state.weight", weight),
                     ("grad_state.bias", bias),
                 ]))
             },
+        );
+        with_into!(
+            $crate_name,
+            contender,
+            |layer, (x, _), output| layer.forward_into(x, output),
+            |layer, (_, g), pass, gradients| layer.backward_into(pass, g, gradients)
         )
     }};
+    ($crate_name:ident, $layer:expr, $workload:expr, $operands:expr) => {
+        of_one!($crate_name, $layer, $workload, $operands, |_| [None, None])
+    };
 }
 
-/// MaxPool2d, which may have to give indices.
+/// MaxPool2d, which may have to give indices; those are written into nothing.
 macro_rules! max_pool2d {
-    ($layer:expr, $workload:expr, $operands:expr) => {{
+    ($crate_name:ident, $layer:expr, $workload:expr, $operands:expr) => {{
         let layer = $layer;
         let with_indices = layer.options().return_indices;
         let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
         let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
-        let input = x.clone();
-        in_process(
+        let contender = in_process(
             layer,
-            move |layer| match with_indices {
-                true => layer.forward_with_indices(&x).map(|(output, indices)| (output, Some(indices))),
-                false => layer.forward(&x).map(|output| (output, None)),
+            (x, g),
+            move |layer, (x, _)| match with_indices {
+                true => layer.forward_with_indices(x).map(|(output, indices)| (output, Some(indices))),
+                false => layer.forward(x).map(|output| (output, None)),
             },
-            move |layer| layer.forward_pass(&input),
-            move |layer, pass| layer.backward(pass, &g),
+            |layer, (x, _)| layer.forward_pass(x),
+            |layer, (_, g), pass| layer.backward(pass, g),
             |(output, indices), pass, gradients| {
                 Ok(named([
-                    ("inference.output", some(&output)),
-                    ("inference.indices", indices.map(StateTensor::from)),
+                    ("inference.output", some(output)),
+                    ("inference.indices", indices.clone().map(StateTensor::from)),
                     ("out.output", some(&pass.output)),
                     ("out.indices", pass.indices.clone().map(StateTensor::from)),
                     ("grad_in.input", some(&gradients.input)),
                 ]))
             },
+        );
+        with_into!(
+            $crate_name,
+            contender,
+            |layer, (x, _), (output, _)| layer.forward_into(x, output),
+            |layer, (_, g), pass, gradients| layer.backward_into(pass, g, gradients),
+            !with_indices
         )
     }};
 }
 
 /// RNN and GRU.
 macro_rules! recurrent {
-    ($layer:expr, $workload:expr, $operands:expr) => {{
+    ($crate_name:ident, $layer:expr, $workload:expr, $operands:expr) => {{
         let mut layer = $layer;
         if $workload.mode == Mode::Eval {
             layer.eval();
@@ -199,12 +204,12 @@ macro_rules! recurrent {
         let hx: Option<Tensor<T>> = $operands.tensor_if($workload.hx, &$workload.layer, "in.hx")?;
         let g: Tensor<T> =
             grad_output($workload, $operands, || Ok(layer.forward(&x, hx.as_ref())?.output.shape().to_vec()))?;
-        let (input, initial) = (x.clone(), hx.clone());
-        in_process(
+        let contender = in_process(
             layer,
-            move |layer| layer.forward(&x, hx.as_ref()),
-            move |layer| layer.forward_pass(&input, initial.as_ref()),
-            move |layer, pass| layer.backward(pass, &g, None),
+            (x, hx, g),
+            |layer, (x, hx, _)| layer.forward(x, hx.as_ref()),
+            |layer, (x, hx, _)| layer.forward_pass(x, hx.as_ref()),
+            |layer, (.., g), pass| layer.backward(pass, g, None),
             move |outputs, pass, gradients| {
                 let mut results = named([
                     ("inference.output", some(&outputs.output)),
@@ -221,55 +226,73 @@ macro_rules! recurrent {
                 }
                 Ok(results)
             },
+        );
+        with_into!(
+            $crate_name,
+            contender,
+            |layer, (x, hx, _), y| layer.forward_into(x, hx.as_ref(), &mut y.output, &mut y.h_n),
+            |layer, (.., g), pass, gradients| layer.backward_into(pass, g, None, gradients)
         )
     }};
 }
 
 /// Embedding, whose input has no gradient.
 macro_rules! embedding {
-    ($layer:expr, $workload:expr, $operands:expr) => {{
+    ($crate_name:ident, $layer:expr, $workload:expr, $operands:expr) => {{
         let layer = $layer;
         let rows = layer.options().num_embeddings;
         let x: Tensor<i64> = $operands.tensor(&$workload.layer, "in.input")?;
         let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x)?.shape().to_vec()))?;
-        let input = x.clone();
-        in_process(
+        let contender = in_process(
             layer,
-            move |layer| layer.forward(&x),
-            move |layer| layer.forward_pass(&input),
-            move |layer, pass| layer.backward(pass, &g),
+            (x, g),
+            |layer, (x, _)| layer.forward(x),
+            |layer, (x, _)| layer.forward_pass(x),
+            |layer, (_, g), pass| layer.backward(pass, g),
             move |output, pass, gradients| {
-                let weight = gradients.weight.map(|gradient| gradient.to_dense(rows)).transpose()?;
+                let weight = gradients.weight.clone().map(|gradient| gradient.to_dense(rows)).transpose()?;
                 Ok(named([
-                    ("inference.output", some(&output)),
+                    ("inference.output", some(output)),
                     ("out.output", some(&pass.output)),
                     ("grad_state.weight", weight.as_ref().and_then(some)),
                 ]))
             },
+        );
+        with_into!(
+            $crate_name,
+            contender,
+            |layer, (x, _), output| layer.forward_into(x, output),
+            |layer, (_, g), pass, gradients| layer.backward_into(pass, g, gradients)
         )
     }};
 }
 
 /// Losses of an input and a target, whose gradient `$target_gradient` names.
 macro_rules! loss {
-    ($layer:expr, $target:expr, $workload:expr, $operands:expr, $target_gradient:expr) => {{
+    ($crate_name:ident, $layer:expr, $target:expr, $workload:expr, $operands:expr, $target_gradient:expr) => {{
         let (layer, t) = ($layer, $target);
         let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
         let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x, &t)?.shape().to_vec()))?;
-        let (input, target) = (x.clone(), t.clone());
-        in_process(
+        let contender = in_process(
             layer,
-            move |layer| layer.forward(&x, &t),
-            move |layer| layer.forward_pass(&input, &target),
-            move |layer, pass| layer.backward(pass, &g),
+            (x, t, g),
+            |layer, (x, t, _)| layer.forward(x, t),
+            |layer, (x, t, _)| layer.forward_pass(x, t),
+            |layer, (.., g), pass| layer.backward(pass, g),
             move |output, pass, gradients| {
                 Ok(named([
-                    ("inference.output", some(&output)),
+                    ("inference.output", some(output)),
                     ("out.output", some(&pass.output)),
                     ("grad_in.input", some(&gradients.input)),
-                    ("grad_in.target", $target_gradient(&gradients)),
+                    ("grad_in.target", $target_gradient(gradients)),
                 ]))
             },
+        );
+        with_into!(
+            $crate_name,
+            contender,
+            |layer, (x, t, _), output| layer.forward_into(x, t, output),
+            |layer, (.., g), pass, gradients| layer.backward_into(pass, g, gradients)
         )
     }};
 }
@@ -285,23 +308,23 @@ macro_rules! contender {
             use $layers::*;
             let state = parameters(operands);
             Ok(match workload.layer.as_str() {
-                "ReLU" => without_parameters!(ReLU::new(workload.options()?)?, workload, operands),
-                "Sigmoid" => without_parameters!(Sigmoid::new(workload.options()?)?, workload, operands),
-                "Tanh" => without_parameters!(Tanh::new(workload.options()?)?, workload, operands),
-                "LogSigmoid" => without_parameters!(LogSigmoid::new(workload.options()?)?, workload, operands),
-                "LeakyReLU" => without_parameters!(LeakyReLU::new(workload.options()?)?, workload, operands),
-                "ELU" => without_parameters!(ELU::new(workload.options()?)?, workload, operands),
-                "Softmax" => without_parameters!(Softmax::new(workload.options()?)?, workload, operands),
-                "MaxPool2d" => max_pool2d!(MaxPool2d::new(workload.options()?)?, workload, operands),
+                "ReLU" => of_one!($layers, ReLU::new(workload.options()?)?, workload, operands),
+                "Sigmoid" => of_one!($layers, Sigmoid::new(workload.options()?)?, workload, operands),
+                "Tanh" => of_one!($layers, Tanh::new(workload.options()?)?, workload, operands),
+                "LogSigmoid" => of_one!($layers, LogSigmoid::new(workload.options()?)?, workload, operands),
+                "LeakyReLU" => of_one!($layers, LeakyReLU::new(workload.options()?)?, workload, operands),
+                "ELU" => of_one!($layers, ELU::new(workload.options()?)?, workload, operands),
+                "Softmax" => of_one!($layers, Softmax::new(workload.options()?)?, workload, operands),
+                "MaxPool2d" => max_pool2d!($layers, MaxPool2d::new(workload.options()?)?, workload, operands),
                 "Linear" => {
                     let layer = Linear::<T>::from_state_dict(workload.options()?, &state)?;
-                    with_parameters!(layer, workload, operands, |gradients: &LinearGradients<T>| {
+                    of_one!($layers, layer, workload, operands, |gradients: &LinearGradients<T>| {
                         [some(&gradients.weight), gradients.bias.as_ref().and_then(some)]
                     })
                 }
                 "Conv2d" => {
                     let layer = Conv2d::<T>::from_state_dict(workload.options()?, &state)?;
-                    with_parameters!(layer, workload, operands, |gradients: &Conv2dGradients<T>| {
+                    of_one!($layers, layer, workload, operands, |gradients: &Conv2dGradients<T>| {
                         [some(&gradients.weight), gradients.bias.as_ref().and_then(some)]
                     })
                 }
@@ -310,34 +333,34 @@ macro_rules! contender {
                     if workload.mode == Mode::Eval {
                         layer.eval();
                     }
-                    with_parameters!(layer, workload, operands, |gradients: &BatchNorm2dGradients<T>| {
+                    of_one!($layers, layer, workload, operands, |gradients: &BatchNorm2dGradients<T>| {
                         [&gradients.weight, &gradients.bias].map(|gradient| gradient.as_ref().and_then(some))
                     })
                 }
-                "RNN" => recurrent!(RNN::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
-                "GRU" => recurrent!(GRU::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
+                "RNN" => recurrent!($layers, RNN::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
+                "GRU" => recurrent!($layers, GRU::<T>::from_state_dict(workload.options()?, &state)?, workload, operands),
                 "Embedding" => {
-                    embedding!(Embedding::<T>::from_state_dict(workload.options()?, &state)?, workload, operands)
+                    embedding!($layers, Embedding::<T>::from_state_dict(workload.options()?, &state)?, workload, operands)
                 }
                 "L1Loss" => {
                     let target: Tensor<T> = operands.tensor("L1Loss", "in.target")?;
                     let of_target = |gradients: &L1LossGradients<T>| some(&gradients.target);
-                    loss!(L1Loss::new(workload.options()?)?, target, workload, operands, of_target)
+                    loss!($layers, L1Loss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "MSELoss" => {
                     let target: Tensor<T> = operands.tensor("MSELoss", "in.target")?;
                     let of_target = |gradients: &MSELossGradients<T>| some(&gradients.target);
-                    loss!(MSELoss::new(workload.options()?)?, target, workload, operands, of_target)
+                    loss!($layers, MSELoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "BCELoss" => {
                     let target: Tensor<T> = operands.tensor("BCELoss", "in.target")?;
                     let of_target = |gradients: &BCELossGradients<T>| some(&gradients.target);
-                    loss!(BCELoss::new(workload.options()?)?, target, workload, operands, of_target)
+                    loss!($layers, BCELoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "BCEWithLogitsLoss" => {
                     let target: Tensor<T> = operands.tensor("BCEWithLogitsLoss", "in.target")?;
                     let of_target = |gradients: &BCEWithLogitsLossGradients<T>| some(&gradients.target);
-                    loss!(BCEWithLogitsLoss::new(workload.options()?)?, target, workload, operands, of_target)
+                    loss!($layers, BCEWithLogitsLoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "CrossEntropyLoss" => {
                     let target: CrossEntropyTarget<T> = match operands.get("in.target") {
@@ -346,7 +369,7 @@ macro_rules! contender {
                     };
                     let of_target =
                         |gradients: &CrossEntropyLossGradients<T>| gradients.target.as_ref().and_then(some);
-                    loss!(CrossEntropyLoss::new(workload.options()?)?, target, workload, operands, of_target)
+                    loss!($layers, CrossEntropyLoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 other => return Err(Failure::new(format!("there is no layer {other}"))),
             })

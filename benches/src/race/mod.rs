@@ -1,7 +1,7 @@
 //! The race: `optimized` and another implementation of the same layers, in turn, in one run.
 //!
-//! `cargo run --release -p benches --bin race -- --peer torch` times every workload of `race/workloads.json` in three directions
-//! on each number of threads. What is timed:
+//! `cargo run --release -p benches --bin race -- --peer torch` times every workload of `race/workloads.json` in three
+//! directions on each number of threads. What is timed:
 //!
 //! | | ours | PyTorch |
 //! |---|---|---|
@@ -9,61 +9,88 @@
 //! | forward | `forward_pass` | the module's call, which builds a graph |
 //! | backward | `backward`, of a pass made before | `autograd.grad` of a graph made before, for input and parameters |
 //!
-//! Outputs are allocated and dropped within the time, as either is used. PyTorch runs in two child processes that stay alive
-//! (`torch.rs`): as it is installed, and with an allocator that gives no memory back; the faster counts. Before anything is timed,
-//! all outputs and gradients are compared (`agreement.rs`). How long it goes on, and to what the ratio is then known:
-//! `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
+//! Outputs are allocated and dropped within the time, as either is used. Beside them stands ours as a program calls it
+//! that minds its memory, `forward_into` and `backward_into` with a `Workspace`; it is part of no ratio. PyTorch runs in
+//! two child processes that stay alive (`torch.rs`): as it is installed, and with an allocator that gives no memory back;
+//! the faster counts. Before anything is timed, all outputs and gradients are compared (`agreement.rs`). How long it goes
+//! on, and to what the ratio is then known: `timing.rs`. What the machine could do at most: `limits.rs` and `work.rs`.
 //!
-//! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says `"target_gradient": true`:
-//! training has no use for it.
+//! Another peer is candle (`candle.rs`): inference without a graph, forward with one, and backward from the sum of the
+//! output times its gradient, since candle goes back from a number only. What it has not is left out, and counted.
+//!
+//! With `--memory`, the peaks of both sides' memory are measured, too: `memory.rs`.
+//!
+//! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`;
+//! with `--dtype`, all in that type, under their own names.
+//!
+//! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says
+//! `"target_gradient": true`: training has no use for it.
 
 mod agreement;
+mod arguments;
+mod candle;
+mod child;
 mod contender;
 mod layers;
 mod limits;
+mod memory;
 mod report;
+mod rival;
 mod timing;
 mod torch;
 mod work;
 mod workload;
 
-use clap::{Parser, ValueEnum};
-use contender::{Contender, Direction};
+use arguments::{Arguments, Entry, Type, name};
+use clap::Parser;
+use contender::Direction;
 use indicatif::{ProgressBar, ProgressStyle};
 use layers::Number;
 use limits::Limits;
+use memory::{Crate, Peaks};
 use optimized::Isa;
-use report::{Cell, Report};
+use report::{Cell, Report, on_threads};
+use rival::Rival;
 use serde_json::{Value as Json, json};
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::rc::Rc;
 use std::time::Duration;
 use tempfile::TempDir;
-use torch::{ALLOCATORS, Server, Torch};
 use vocabulary::StateDict;
 use work::Work;
-use workload::Workload;
 
 /// Why something could not be raced.
 #[derive(Debug)]
 struct Failure {
     reason: String,
-    /// Whether nothing else can be raced, either.
-    fatal: bool,
+    kind: Kind,
+}
+
+/// What a failure means to the race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The rest can be raced.
+    Alone,
+    /// Nothing else can be raced, either.
+    Fatal,
+    /// The peer has no such layer, or direction, which is nobody's fault.
+    NotThere,
 }
 
 impl Failure {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fatal: false }
+        Self { reason: reason.into(), kind: Kind::Alone }
     }
 
     fn fatal(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), fatal: true }
+        Self { reason: reason.into(), kind: Kind::Fatal }
+    }
+
+    fn not_there(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: Kind::NotThere }
     }
 }
 
@@ -79,96 +106,12 @@ impl From<vocabulary::Error> for Failure {
     }
 }
 
-/// Races the layers of `optimized` against another implementation of them, in turn, in one run.
-#[derive(Debug, Parser)]
-#[command(name = "race", version)]
-struct Arguments {
-    /// Whom to race against
-    #[arg(long, value_enum)]
-    peer: Peer,
-    /// The Python that has torch and safetensors
-    #[arg(long, value_name = "PATH", default_value = "python3")]
-    python: PathBuf,
-    /// A file of workloads; without it, those of benches/race/workloads.json
-    #[arg(long, value_name = "FILE")]
-    workloads: Option<PathBuf>,
-    /// The numbers of threads
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2], value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Vec<u16>,
-    /// Only this layer, by its torch.nn class name; may be repeated
-    #[arg(long, value_name = "NAME")]
-    layer: Vec<String>,
-    /// Only the workload of this name; may be repeated
-    #[arg(long, value_name = "NAME")]
-    workload: Vec<String>,
-    /// The type of all numbers
-    #[arg(long, value_enum, default_value_t = Type::F32)]
-    dtype: Type,
-    /// What a cell may take at most, in seconds, unless it takes longer to know anything
-    #[arg(long, value_name = "SECONDS", default_value_t = 6.0)]
-    seconds: f64,
-    /// How well the median is to be known: half of its interval, as a share of it
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
-    precision: f64,
-    /// Write the results as JSON
-    #[arg(long, value_name = "OUT")]
-    json: Option<PathBuf>,
-    /// Write the results as a page, as benches/RESULTS.md is
-    #[arg(long, value_name = "OUT")]
-    results: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Peer {
-    /// PyTorch, in child processes
-    Torch,
-    /// candle: not there yet
-    Candle,
-    /// Our own crate `reference`, in this process
-    Reference,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Type {
-    F32,
-    F64,
-}
-
-impl Arguments {
-    /// Those that numbers depend on, as a command line has them.
-    fn told(&self) -> String {
-        let name =
-            |value: Option<clap::builder::PossibleValue>| value.map_or_else(String::new, |v| v.get_name().to_owned());
-        let threads = self.threads.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
-        let mut told = format!("--peer {} --threads {threads}", name(self.peer.to_possible_value()));
-        let mut tell = |option: &str, value: &dyn fmt::Display| told.push_str(&format!(" --{option} {value}"));
-        tell("dtype", &name(self.dtype.to_possible_value()));
-        tell("seconds", &self.seconds);
-        tell("precision", &self.precision);
-        self.workloads.iter().for_each(|path| tell("workloads", &path.display()));
-        self.layer.iter().for_each(|layer| tell("layer", layer));
-        self.workload.iter().for_each(|workload| tell("workload", workload));
-        told
-    }
-
-    /// The workloads that are asked for.
-    fn chosen(&self) -> Result<Vec<Workload>, Failure> {
-        let mut workloads = workload::load(self.workloads.as_deref())?;
-        let unknown =
-            |what: &str, names: &[String], known: &dyn Fn(&str) -> bool| match names.iter().find(|n| !known(n)) {
-                Some(name) => Err(Failure::new(format!("no workload has the {what} {name:?}"))),
-                None => Ok(()),
-            };
-        unknown("layer", &self.layer, &|name| workloads.iter().any(|workload| workload.layer == name))?;
-        unknown("name", &self.workload, &|name| workloads.iter().any(|workload| workload.name == name))?;
-        let is_asked_for = |names: &[String], name: &String| names.is_empty() || names.contains(name);
-        workloads.retain(|one| is_asked_for(&self.layer, &one.layer) && is_asked_for(&self.workload, &one.name));
-        Ok(workloads)
-    }
-}
-
 /// Carries out a command line. Exit status: 0 every cell was raced, 1 one was not, 2 bad usage, or nobody to race against.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|first| first == memory::ARGUMENT) {
+        return measured(&arguments[2..]);
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -177,11 +120,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let raced = match arguments.dtype {
-        Type::F32 => race::<f32>(&arguments),
-        Type::F64 => race::<f64>(&arguments),
-    };
-    match raced {
+    match race(&arguments) {
         Ok(report) if report.failures.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(failure) => {
@@ -191,12 +130,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Tells the peak of the memory of a call to the race that started this process.
+fn measured(arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match memory::measured(&arguments) {
+        Ok(peak) => {
+            let _ = writeln!(std::io::stdout(), "{peak}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Races every workload that is asked for, prints and writes what it comes to.
-fn race<T: Number>(arguments: &Arguments) -> Result<Report, Failure> {
-    let workloads = arguments.chosen()?;
+fn race(arguments: &Arguments) -> Result<Report, Failure> {
+    let entries = arguments.chosen()?;
+    if arguments.memory {
+        memory::check()?;
+    }
     let rival = Rival::new(arguments)?;
     let style = ProgressStyle::with_template("{spinner} {pos}/{len} {elapsed} {wide_msg}");
-    let progress = ProgressBar::new((workloads.len() * arguments.threads.len() * Direction::ALL.len()) as u64)
+    let progress = ProgressBar::new((entries.len() * arguments.threads.len() * Direction::ALL.len()) as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let limits = arguments.threads.iter().map(|&threads| Limits::measure(threads.into(), &progress)).collect();
     let mut report = Report {
@@ -206,16 +163,21 @@ fn race<T: Number>(arguments: &Arguments) -> Result<Report, Failure> {
         limits,
         cells: Vec::new(),
         failures: Vec::new(),
+        not_there: Vec::new(),
     };
-    for workload in &workloads {
-        if let Err(failure) = race_workload::<T>(arguments, workload, &rival, &mut report, &progress) {
-            let rerun = format!(
-                "cargo run --release -p benches --bin race -- {} --workload {}",
-                report.arguments, workload.name
-            );
-            report.failures.push(format!("{}: {failure}\n    {rerun}", workload.name));
-            if failure.fatal {
-                break;
+    for entry in &entries {
+        let raced = match entry.dtype {
+            Type::F32 => race_entry::<f32>(arguments, entry, &rival, &mut report, &progress),
+            Type::F64 => race_entry::<f64>(arguments, entry, &rival, &mut report, &progress),
+        };
+        match raced {
+            Ok(()) => {}
+            Err(Failure { reason, kind: Kind::NotThere }) => report.not_there.push(format!("{}: {reason}", entry.name)),
+            Err(failure) => {
+                report.failures.push(format!("{}: {failure}\n    {}", entry.name, arguments.alone(entry)));
+                if failure.kind == Kind::Fatal {
+                    break;
+                }
             }
         }
     }
@@ -230,14 +192,15 @@ fn race<T: Number>(arguments: &Arguments) -> Result<Report, Failure> {
 }
 
 /// Races a workload in every direction on every number of threads.
-fn race_workload<T: Number>(
+fn race_entry<T: Number>(
     arguments: &Arguments,
-    workload: &Workload,
+    entry: &Entry,
     rival: &Rival,
     report: &mut Report,
     progress: &ProgressBar,
 ) -> Result<(), Failure> {
-    progress.set_message(format!("{}: compared", workload.name));
+    let workload = &entry.workload;
+    progress.set_message(format!("{}: compared", entry.name));
     let mut operands = layers::operands::<T>(workload)?;
     let mut ours = layers::optimized::<T>(workload, &mut operands)?;
     let mut peers = rival.prepare::<T>(workload, &mut operands)?;
@@ -246,6 +209,7 @@ fn race_workload<T: Number>(
         let theirs = peer.compute()?;
         agreement::compare(&results, &theirs).map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
     }
+    let peaks = if arguments.memory { Some(Measured::new(entry, &operands)?) } else { None };
     let limit = timing::Limit {
         precision: arguments.precision,
         time: Duration::try_from_secs_f64(arguments.seconds).unwrap_or(Duration::MAX / 8),
@@ -255,73 +219,62 @@ fn race_workload<T: Number>(
         ours.set_threads(threads)?;
         peers.iter_mut().try_for_each(|peer| peer.set_threads(threads))?;
         for direction in Direction::ALL {
-            progress.set_message(format!("{} {direction}, {threads} threads", workload.name));
-            let outcome = timing::race(ours.as_mut(), &mut peers, (direction, threads), limit)?;
+            progress.set_message(format!("{} {direction}, {threads} threads", entry.name));
+            progress.inc(1);
+            let outcome = match timing::race(ours.as_mut(), &mut peers, (direction, threads), limit) {
+                Err(Failure { reason, kind: Kind::NotThere }) => {
+                    let cell = format!("{}, {direction}, {}", entry.name, on_threads(threads));
+                    report.not_there.push(format!("{cell}: {reason}"));
+                    continue;
+                }
+                outcome => outcome?,
+            };
             let work = Work::of(workload, &operands, &results, direction);
-            let least = work.least_seconds(&report.limits[place], arguments.dtype == Type::F64);
+            progress.set_message(format!("{} {direction}, {threads} threads: memory", entry.name));
+            let peaks = peaks.as_ref().map(|peaks| peaks.of(direction, threads, rival)).transpose()?;
+            let least = work.least_seconds(&report.limits[place], entry.dtype == Type::F64);
             report.cells.push(Cell {
-                name: workload.name.clone(),
+                name: entry.name.clone(),
                 layer: workload.layer.clone(),
+                dtype: name(entry.dtype),
                 direction,
                 threads,
                 peer: rival.names()[outcome.peer].0,
                 share_of_limit: least / outcome.ours_seconds,
+                peaks,
                 outcome,
             });
-            progress.inc(1);
         }
     }
     Ok(())
 }
 
-/// Whom ours is raced against.
-enum Rival {
-    /// One child for each allocator.
-    Torch(Vec<Rc<RefCell<Server>>>),
-    Reference,
+/// An entry whose memory is measured, with its operands in a file.
+struct Measured<'a> {
+    entry: &'a Entry,
+    directory: TempDir,
 }
 
-impl Rival {
-    fn new(arguments: &Arguments) -> Result<Self, Failure> {
-        match arguments.peer {
-            Peer::Reference => Ok(Self::Reference),
-            Peer::Candle => Err(Failure::new("--peer candle is not there yet; torch and reference are")),
-            Peer::Torch => {
-                let directory =
-                    TempDir::new().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
-                let directory = Rc::new(directory);
-                let start = |allocator| {
-                    let server = Server::start(&arguments.python, allocator, Rc::clone(&directory))?;
-                    Ok(Rc::new(RefCell::new(server)))
-                };
-                ALLOCATORS.iter().map(start).collect::<Result<_, _>>().map(Self::Torch)
-            }
-        }
+impl<'a> Measured<'a> {
+    const FILE: &'static str = "operands.safetensors";
+
+    fn new(entry: &'a Entry, operands: &StateDict) -> Result<Self, Failure> {
+        let directory = TempDir::new().map_err(|error| Failure::new(format!("no temporary directory: {error}")))?;
+        let path = directory.path().join(Self::FILE);
+        let written = std::fs::write(&path, operands.to_safetensors()?);
+        written.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self { entry, directory })
     }
 
-    /// What its forms are called, in a column and in a sentence.
-    fn names(&self) -> &'static [(&'static str, &'static str)] {
-        const TORCH: [(&str, &str); 2] =
-            [(ALLOCATORS[0].name, "PyTorch as it is installed"), (ALLOCATORS[1].name, "PyTorch, reusing memory")];
-        match self {
-            Self::Torch(_) => &TORCH,
-            Self::Reference => &[("reference", "the crate reference")],
-        }
-    }
-
-    /// Its forms, ready to compute a workload.
-    fn prepare<T: Number>(
-        &self,
-        workload: &Workload,
-        operands: &mut StateDict,
-    ) -> Result<Vec<Box<dyn Contender>>, Failure> {
-        match self {
-            Self::Reference => Ok(vec![layers::reference::<T>(workload, operands)?]),
-            Self::Torch(servers) => {
-                let prepare = |server| Ok(Box::new(Torch::prepare(server, workload, operands)?) as Box<dyn Contender>);
-                servers.iter().map(prepare).collect()
-            }
-        }
+    fn of(&self, direction: Direction, threads: usize, rival: &Rival) -> Result<Peaks, Failure> {
+        let request = memory::Request {
+            file: self.directory.path().join(Self::FILE),
+            workload: self.entry.workload.clone(),
+            dtype: self.entry.dtype,
+            direction,
+            threads,
+        };
+        Ok(Peaks { ours: memory::of_child(Crate::Optimized, &request)?, peer: rival.peak(&request)? })
     }
 }
 
@@ -352,42 +305,8 @@ fn versions(rival: &Rival) -> Json {
     let commit = commit.filter(|output| output.status.success());
     let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let mut versions = json!({"layerproof": env!("CARGO_PKG_VERSION"), "commit": commit});
-    if let (Rival::Torch(servers), Json::Object(versions)) = (rival, &mut versions)
-        && let Some(server) = servers.first()
-        && let Json::Object(greeting) = &server.borrow().greeting
-    {
-        versions.extend(greeting.clone());
+    if let (Json::Object(of_rival), Json::Object(versions)) = (rival.versions(), &mut versions) {
+        versions.extend(of_rival);
     }
     versions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Arguments {
-        Arguments::try_parse_from(line.split(' ')).unwrap()
-    }
-
-    #[test]
-    fn arguments_are_told_as_they_are_read() {
-        let told = "--peer reference --threads 1,3 --dtype f64 --seconds 2 --precision 0.1 --layer ReLU";
-        assert_eq!(parsed(&format!("race {told}")).told(), told);
-        assert_eq!(parsed("race --peer torch").threads, [1, 2]);
-        assert!(Arguments::try_parse_from(["race", "--peer", "torch", "--threads", "0"]).is_err());
-    }
-
-    #[test]
-    fn only_what_is_asked_for_is_raced() {
-        let chosen = parsed("race --peer torch --layer GRU --layer RNN").chosen().unwrap();
-        assert!(chosen.len() >= 3 && chosen.iter().all(|workload| ["GRU", "RNN"].contains(&workload.layer.as_str())));
-        let failure = parsed("race --peer torch --layer LSTM").chosen().unwrap_err();
-        assert_eq!(failure.to_string(), "no workload has the layer \"LSTM\"");
-    }
-
-    #[test]
-    fn candle_is_still_to_come() {
-        let Err(failure) = Rival::new(&parsed("race --peer candle")) else { panic!("candle is there") };
-        assert!(failure.to_string().contains("not there yet"));
-    }
 }

@@ -1,7 +1,8 @@
 //! Ours and the peer's in turn, until the median of the ratios is known.
 //!
 //! A round is a turn of ours and one of each peer, and gives a ratio; what disturbs the machine for longer than a round slows
-//! both. The median of the ratios is known to the interval between two of them: that between the k-th smallest and the k-th
+//! both. Where ours has a form that writes into the results of an earlier call, that takes a turn right after it, and counts in no
+//! ratio. The median of the ratios is known to the interval between two of them: that between the k-th smallest and the k-th
 //! largest holds the true median at least 95 times in 100, for the largest k with P(Bin(n, ½) < k) ≤ 2.5 %, whatever the ratios'
 //! distribution.
 
@@ -54,6 +55,8 @@ pub(super) struct Outcome {
     /// The medians of a call's seconds.
     pub ours_seconds: f64,
     pub peer_seconds: f64,
+    /// Ours again, where it writes into what an earlier call gave; none where it has no such form.
+    pub into_seconds: Option<f64>,
     /// The peer's time over ours.
     pub ratio: Median,
     pub rounds: usize,
@@ -90,15 +93,15 @@ impl Median {
 }
 
 /// How many calls fill a turn, and whether a call goes ahead.
-fn paced(contender: &mut dyn Contender, direction: Direction) -> Result<Turn, Failure> {
-    let mut turn = Turn { direction, calls: 1, warm: true };
+fn paced(contender: &mut dyn Contender, direction: Direction, into: bool) -> Result<Turn, Failure> {
+    let mut turn = Turn { direction, calls: 1, warm: true, into };
     loop {
         let time = contender.time(turn)?;
         let call = time.as_secs_f64() / turn.calls as f64;
         // A first guess of a short call is refined until it is a good part of a turn.
         if time >= TURN / 8 {
             let calls = (TURN.as_secs_f64() / call).round().max(1.0);
-            return Ok(Turn { direction, calls: calls as usize, warm: call < LONG_CALL.as_secs_f64() });
+            return Ok(Turn { calls: calls as usize, warm: call < LONG_CALL.as_secs_f64(), ..turn });
         }
         turn.calls = turn.calls.saturating_mul(4);
     }
@@ -116,9 +119,10 @@ pub(super) fn race(
         std::thread::sleep(rest);
         contender.time(turn).map(|time| time.as_secs_f64() / turn.calls as f64)
     };
-    let our_turn = paced(ours, direction)?;
-    let turns = peers.iter_mut().map(|peer| paced(peer.as_mut(), direction)).collect::<Result<Vec<_>, _>>()?;
-    let mut our_times = Vec::new();
+    let our_turn = paced(ours, direction, false)?;
+    let into_turn = ours.writes_into(direction).then(|| paced(ours, direction, true)).transpose()?;
+    let turns = peers.iter_mut().map(|peer| paced(peer.as_mut(), direction, false)).collect::<Result<Vec<_>, _>>()?;
+    let (mut our_times, mut into_times) = (Vec::new(), Vec::new());
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); peers.len()];
     let mut ratios = times.clone();
     let mut in_race: Vec<usize> = (0..peers.len()).collect();
@@ -126,6 +130,9 @@ pub(super) fn race(
     loop {
         let our_time = turn(ours, our_turn)?;
         our_times.push(our_time);
+        if let Some(into_turn) = into_turn {
+            into_times.push(turn(ours, into_turn)?);
+        }
         for &peer in &in_race {
             let time = turn(peers[peer].as_mut(), turns[peer])?;
             times[peer].push(time);
@@ -144,6 +151,7 @@ pub(super) fn race(
                 peer: fastest,
                 ours_seconds: middle(&our_times),
                 peer_seconds: middle(&times[fastest]),
+                into_seconds: into_turn.map(|_| middle(&into_times)),
                 ratio: found,
                 rounds,
             });
@@ -187,7 +195,7 @@ mod tests {
         assert!((median.uncertainty() - 0.05).abs() < 1e-12);
     }
 
-    /// Something that claims to take so many seconds for a call.
+    /// Something that claims to take so many seconds for a call, and half of it where it writes into what is there.
     struct Claims(f64);
 
     impl Contender for Claims {
@@ -198,7 +206,11 @@ mod tests {
             Ok(StateDict::new())
         }
         fn time(&mut self, turn: Turn) -> Result<Duration, Failure> {
-            Ok(Duration::from_secs_f64(self.0 * turn.calls as f64))
+            let call = if turn.into { 0.5 * self.0 } else { self.0 };
+            Ok(Duration::from_secs_f64(call * turn.calls as f64))
+        }
+        fn writes_into(&self, direction: Direction) -> bool {
+            direction == Direction::Backward
         }
     }
 
@@ -212,10 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn what_writes_into_is_timed_beside_and_changes_no_ratio() {
+        let limit = Limit { precision: 0.05, time: Duration::from_secs(1) };
+        let mut of = |direction| {
+            let mut peers: Vec<Box<dyn Contender>> = vec![Box::new(Claims(3e-3))];
+            race(&mut Claims(1e-3), &mut peers, (direction, 1), limit).unwrap()
+        };
+        let (forward, backward) = (of(Direction::Forward), of(Direction::Backward));
+        assert!(forward.into_seconds.is_none());
+        assert!(backward.into_seconds.is_some_and(|seconds| (seconds - 0.5e-3).abs() < 1e-9));
+        assert!((forward.ratio.median - backward.ratio.median).abs() < 1e-6);
+    }
+
+    #[test]
     fn turns_are_filled_with_calls() {
-        assert_eq!(paced(&mut Claims(1e-3), Direction::Forward).unwrap().calls, 20);
-        let long = paced(&mut Claims(0.2), Direction::Forward).unwrap();
+        assert_eq!(paced(&mut Claims(1e-3), Direction::Forward, false).unwrap().calls, 20);
+        let long = paced(&mut Claims(0.2), Direction::Forward, false).unwrap();
         assert_eq!((long.calls, long.warm), (1, false));
-        assert_eq!(paced(&mut Claims(1e-6), Direction::Forward).unwrap().calls, 20_000);
+        assert_eq!(paced(&mut Claims(1e-6), Direction::Forward, false).unwrap().calls, 20_000);
     }
 }

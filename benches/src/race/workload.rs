@@ -4,8 +4,8 @@ use super::Failure;
 use optimized::Float;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 use rand_distr::{Distribution, StandardNormal};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use vocabulary::{StateDict, Tensor};
@@ -23,7 +23,7 @@ const ACTIVATION_SCALE: f64 = 3.0;
 const ACTIVATIONS: [&str; 6] = ["ReLU", "Sigmoid", "Tanh", "LogSigmoid", "LeakyReLU", "ELU"];
 
 /// Whether a layer is in training or in evaluation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Mode {
     /// As after `train()`.
@@ -44,7 +44,7 @@ impl Mode {
 }
 
 /// One layer at one size.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Workload {
     /// A name of its own.
@@ -67,6 +67,9 @@ pub(super) struct Workload {
     /// Whether PyTorch, too, gives the gradient of a loss's target, which training has no use for.
     #[serde(default)]
     pub target_gradient: bool,
+    /// Whether it is raced in f64, too, where no type is asked for.
+    #[serde(default)]
+    pub f64: bool,
 }
 
 /// The workloads of a file, or the default ones.
@@ -211,6 +214,10 @@ mod tests {
         let workloads = load(None).unwrap();
         let layers: BTreeSet<_> = workloads.iter().map(|workload| workload.layer.as_str()).collect();
         assert_eq!(layers.len(), 19, "{layers:?}");
+        let double: BTreeSet<_> = workloads.iter().filter(|one| one.f64).map(|one| one.layer.as_str()).collect();
+        assert_eq!(double, layers);
+        let sizes = || workloads.iter().map(|workload| workload.input.iter().product::<usize>());
+        assert_eq!((sizes().min(), sizes().max()), (Some(1), Some(1024 * 32_000)));
     }
 
     #[test]
@@ -219,7 +226,8 @@ mod tests {
         else {
             panic!("one workload was written")
         };
-        assert_eq!((workload.mode, workload.hx, workload.target.is_none()), (Mode::Train, false, true));
+        assert_eq!((workload.mode, workload.target.is_none()), (Mode::Train, true));
+        assert!(!workload.hx && !workload.target_gradient && !workload.f64);
         assert_eq!(workload.input, [2, 3]);
     }
 
