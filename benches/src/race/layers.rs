@@ -110,6 +110,12 @@ fn some<T: Number>(tensor: &Tensor<T>) -> Option<StateTensor> {
 /// A contender; with the forms that write into the results of earlier calls, which `optimized` alone has: that of inference where
 /// `$there` holds.
 macro_rules! with_into {
+    (optimized, $contender:expr, $inference:expr, none) => {
+        Box::new($contender.inference_into(true, $inference))
+    };
+    (reference, $contender:expr, $inference:expr, none) => {
+        Box::new($contender)
+    };
     ($crate_name:ident, $contender:expr, $inference:expr, $backward:expr) => {
         with_into!($crate_name, $contender, $inference, $backward, true)
     };
@@ -297,6 +303,56 @@ macro_rules! loss {
     }};
 }
 
+/// The gradient of a loss's input alone, where its target is data.
+trait InputGradient<P, T> {
+    fn input_gradient(&self, pass: &P, grad_output: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+macro_rules! input_gradient {
+    ($($pass:ident, $optimized:ty, $reference:ty);*) => {$(
+        impl<T: Float> InputGradient<optimized::$pass<T>, T> for $optimized {
+            fn input_gradient(&self, pass: &optimized::$pass<T>, grad_output: &Tensor<T>) -> Result<Tensor<T>> {
+                self.backward_input(pass, grad_output)
+            }
+        }
+        impl<T: Real> InputGradient<reference::$pass<T>, T> for $reference {
+            fn input_gradient(&self, pass: &reference::$pass<T>, grad_output: &Tensor<T>) -> Result<Tensor<T>> {
+                Ok(self.backward(pass, grad_output)?.input)
+            }
+        }
+    )*};
+}
+input_gradient! {
+    L1LossPass, optimized::L1Loss, reference::L1Loss;
+    MSELossPass, optimized::MSELoss, reference::MSELoss;
+    BCELossPass, optimized::BCELoss<T>, reference::BCELoss<T>;
+    BCEWithLogitsLossPass, optimized::BCEWithLogitsLoss<T>, reference::BCEWithLogitsLoss<T>
+}
+
+/// Losses of an input and a target that is data.
+macro_rules! loss_of_data {
+    ($crate_name:ident, $layer:expr, $target:expr, $workload:expr, $operands:expr) => {{
+        let (layer, t) = ($layer, $target);
+        let x: Tensor<T> = $operands.tensor(&$workload.layer, "in.input")?;
+        let g: Tensor<T> = grad_output($workload, $operands, || Ok(layer.forward(&x, &t)?.shape().to_vec()))?;
+        let contender = in_process(
+            layer,
+            (x, t, g),
+            |layer, (x, t, _)| layer.forward(x, t),
+            |layer, (x, t, _)| layer.forward_pass(x, t),
+            |layer, (.., g), pass| layer.input_gradient(pass, g),
+            |output, pass, gradient| {
+                Ok(named([
+                    ("inference.output", some(output)),
+                    ("out.output", some(&pass.output)),
+                    ("grad_in.input", some(gradient)),
+                ]))
+            },
+        );
+        with_into!($crate_name, contender, |layer, (x, t, _), output| layer.forward_into(x, t, output), none)
+    }};
+}
+
 /// The layer of a workload in one of the crates.
 macro_rules! contender {
     ($(#[$doc:meta])* $name:ident, $layers:ident) => {
@@ -344,21 +400,37 @@ macro_rules! contender {
                 }
                 "L1Loss" => {
                     let target: Tensor<T> = operands.tensor("L1Loss", "in.target")?;
+                    if !workload.target_gradient {
+                        let layer = L1Loss::new(workload.options()?)?;
+                        return Ok(loss_of_data!($layers, layer, target, workload, operands));
+                    }
                     let of_target = |gradients: &L1LossGradients<T>| some(&gradients.target);
                     loss!($layers, L1Loss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "MSELoss" => {
                     let target: Tensor<T> = operands.tensor("MSELoss", "in.target")?;
+                    if !workload.target_gradient {
+                        let layer = MSELoss::new(workload.options()?)?;
+                        return Ok(loss_of_data!($layers, layer, target, workload, operands));
+                    }
                     let of_target = |gradients: &MSELossGradients<T>| some(&gradients.target);
                     loss!($layers, MSELoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "BCELoss" => {
                     let target: Tensor<T> = operands.tensor("BCELoss", "in.target")?;
+                    if !workload.target_gradient {
+                        let layer = BCELoss::new(workload.options()?)?;
+                        return Ok(loss_of_data!($layers, layer, target, workload, operands));
+                    }
                     let of_target = |gradients: &BCELossGradients<T>| some(&gradients.target);
                     loss!($layers, BCELoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }
                 "BCEWithLogitsLoss" => {
                     let target: Tensor<T> = operands.tensor("BCEWithLogitsLoss", "in.target")?;
+                    if !workload.target_gradient {
+                        let layer = BCEWithLogitsLoss::new(workload.options()?)?;
+                        return Ok(loss_of_data!($layers, layer, target, workload, operands));
+                    }
                     let of_target = |gradients: &BCEWithLogitsLossGradients<T>| some(&gradients.target);
                     loss!($layers, BCEWithLogitsLoss::new(workload.options()?)?, target, workload, operands, of_target)
                 }

@@ -23,8 +23,8 @@
 //! All workloads are raced in f32, and those that say `"f64": true` in f64 as well, under a name that ends in `_f64`;
 //! with `--dtype`, all in that type, under their own names.
 //!
-//! The gradient of a loss's target is ours in any case, and PyTorch's only where a workload says
-//! `"target_gradient": true`: training has no use for it.
+//! The gradient of a loss's target is computed only where a workload says `"target_gradient": true`: training has no use for it, and
+//! PyTorch does not compute it for a target that is data. Ours is then `backward_input`.
 
 mod agreement;
 mod arguments;

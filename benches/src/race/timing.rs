@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_writes_into_is_timed_beside_and_changes_no_ratio() {
         let limit = Limit { precision: 0.05, time: Duration::from_secs(1) };
-        let mut of = |direction| {
+        let of = |direction| {
             let mut peers: Vec<Box<dyn Contender>> = vec![Box::new(Claims(3e-3))];
             race(&mut Claims(1e-3), &mut peers, (direction, 1), limit).unwrap()
         };
