@@ -1,7 +1,8 @@
 //! Rows of a table, gathered by index, and gradients added up by row.
 //!
 //! The plain loops are `y[place] = w[row[place]]`, and backward `dw[row[place]] += g[place]`. We depart from them:
-//! 1. forward, threads take places that the shape alone decides on;
+//! 1. forward, threads take places that the shape alone decides on; each copies four rows at a time, so that while one is waited for,
+//!    three others are on their way;
 //! 2. backward, places are first sorted by row, without changing their order within a row; threads then take rows, so that each
 //!    row is written by one thread, and its gradients are added in the order of the plain loop, whatever the number of threads;
 //! 3. rows that do not occur, most of them where the table is large, become zeros as the threads come by, past the caches.
@@ -38,8 +39,36 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         counters::record(Counter::Embedding, Isa::of::<S>());
-        for (y, row) in self.y.split(self.size).zip(self.rows) {
-            y.open().copy_from_slice(&self.w[row * self.size..][..self.size]);
+        let Self { w, size, rows, y } = self;
+        for (y, rows) in y.split(4 * size).zip(rows.chunks(4)) {
+            let y = y.open();
+            if let &[a, b, c, d] = rows {
+                copy_four(y, w, size, [a, b, c, d]);
+            } else {
+                for (y, row) in y.chunks_mut(size).zip(rows) {
+                    y.copy_from_slice(&w[row * size..][..size]);
+                }
+            }
+        }
+    }
+}
+
+/// Elements of a row that are copied before those of the next one.
+const PIECE: usize = 64;
+
+/// Copies four rows of `size` elements, piece by piece of each.
+#[inline(always)]
+fn copy_four<T: Lanes>(y: &mut [T], w: &[T], size: usize, rows: [usize; 4]) {
+    let (pieces, rest) = (size / PIECE, size % PIECE);
+    for piece in 0..pieces {
+        for (i, row) in rows.into_iter().enumerate() {
+            let at = piece * PIECE;
+            y[i * size + at..][..PIECE].copy_from_slice(&w[row * size + at..][..PIECE]);
+        }
+    }
+    if rest > 0 {
+        for (i, row) in rows.into_iter().enumerate() {
+            y[(i + 1) * size - rest..][..rest].copy_from_slice(&w[(row + 1) * size - rest..][..rest]);
         }
     }
 }

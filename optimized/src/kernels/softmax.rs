@@ -335,18 +335,18 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
 }
 
 /// Where the elements that belong to a tile's rows lie in a tensor of its shape.
-struct Places {
+pub struct Places {
     start: usize,
     inner: usize,
     width: usize,
 }
 
 impl Places {
-    fn of<T>(lines: Lines, tile: &Tile<'_, T>) -> Self {
+    pub fn of<T>(lines: Lines, tile: &Tile<'_, T>) -> Self {
         Self { start: tile.row * lines.inner + tile.column, inner: lines.inner, width: tile.width() }
     }
 
-    fn of_row(&self, row: usize) -> Range<usize> {
+    pub fn of_row(&self, row: usize) -> Range<usize> {
         let start = self.start + row * self.inner;
         start..start + self.width
     }
@@ -354,7 +354,7 @@ impl Places {
 
 /// Raises maxima to these elements.
 #[inline(always)]
-fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
+pub fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
     for (most, x) in most.iter_mut().zip(x) {
         *most = if *most < *x { *x } else { *most };
     }
@@ -380,8 +380,9 @@ fn divide_each<T: Lanes>(y: &mut [T], sums: &[T]) {
     }
 }
 
+/// x = eˣ.
 #[inline(always)]
-fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
+pub fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
     let (x, tail) = T::registers_mut::<S>(x);
     for x in x {
         *x = registers::exp::<T, S>(s, *x);

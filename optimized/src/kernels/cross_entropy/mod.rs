@@ -8,13 +8,17 @@
 //! 3. lines whose elements are not neighbours are copied, as many side by side as a cache line has elements or more, into lines
 //!    that are; so are their gradients, back;
 //! 4. ln of the sum is the system's, in f64 and rounded once: there is one for each line;
-//! 5. threads take lines that the shape alone decides on.
+//! 5. threads take lines that the shape alone decides on;
+//! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row, and ln
+//!    is our own.
 
-use super::elementwise::{Map, Mapped, Split};
-use super::softmax::{Lines, STRIP, largest};
-use super::tiles::{Tile, tiles};
+mod columns;
+
 use crate::counters::{self, Counter};
-use crate::math::{Exp, registers};
+use crate::kernels::elementwise::{Map, Mapped, Split};
+use crate::kernels::softmax::{Lines, STRIP, largest};
+use crate::kernels::tiles::{Tile, tiles};
+use crate::math::{Exp, Ln, registers};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
@@ -39,6 +43,20 @@ pub struct Problem<'a, T> {
     pub kept: T,
     /// ε/C, where there is any smoothing.
     pub spread: Option<T>,
+}
+
+/// A class for each line, one of which is ignored.
+#[derive(Clone, Copy)]
+struct Classes<'a> {
+    classes: &'a [i64],
+    ignored: i64,
+}
+
+impl Classes<'_> {
+    /// The class of a line, where it counts.
+    fn of(&self, line: usize) -> Option<usize> {
+        if self.classes[line] == self.ignored { None } else { usize::try_from(self.classes[line]).ok() }
+    }
 }
 
 /// What is known of a line after forward.
@@ -69,7 +87,17 @@ impl<'a, T: Lanes> Problem<'a, T> {
     /// The class of a line, where it counts.
     fn class(&self, line: usize) -> Option<usize> {
         match self.target {
-            Target::Classes { classes, ignored } if classes[line] != ignored => usize::try_from(classes[line]).ok(),
+            Target::Classes { classes, ignored } => Classes { classes, ignored }.of(line),
+            Target::Probabilities(_) => None,
+        }
+    }
+
+    /// The classes of lines side by side, where they are not smoothed.
+    fn plain_classes(&self) -> Option<Classes<'a>> {
+        match self.target {
+            Target::Classes { classes, ignored } if self.lines.inner > 1 && self.spread.is_none() => {
+                Some(Classes { classes, ignored })
+            }
             _ => None,
         }
     }
@@ -106,7 +134,7 @@ impl<'a, T: Lanes> Problem<'a, T> {
 }
 
 /// What is known of every line, in the order of the lines' elements.
-pub fn forward<T: Exp>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Vec<Line<T>> {
+pub fn forward<T: Ln>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Vec<Line<T>> {
     let mut known = vec![Line::default(); problem.count()];
     let size = problem.lines.lines_a_task();
     threads::for_each(threads, known.chunks_mut(size).enumerate(), |(task, known)| {
@@ -121,7 +149,7 @@ struct Forward<'a, T> {
     known: &'a mut [Line<T>],
 }
 
-impl<T: Exp> Kernel for Forward<'_, T> {
+impl<T: Ln> Kernel for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -129,6 +157,9 @@ impl<T: Exp> Kernel for Forward<'_, T> {
         let Self { problem, first, known } = self;
         record::<S>(problem.lines);
         let (length, inner) = (problem.lines.length, problem.lines.inner);
+        if let Some(classes) = problem.plain_classes() {
+            return columns::forward(s, &problem, classes, first, known); // 6
+        }
         let mut memory = [Vec::new(), Vec::new()];
         let mut at = 0;
         while at < known.len() {
@@ -423,6 +454,9 @@ impl<T: Exp> Kernel for BackwardColumns<'_, T> {
         let Self { backward, mut dx, mut dt } = self;
         let problem = &backward.problem;
         record::<S>(problem.lines);
+        if let Some(classes) = problem.plain_classes() {
+            return columns::backward(s, backward, classes, dx); // 6
+        }
         let Lines { length, inner, .. } = problem.lines;
         let (width, first) = (dx.width(), dx.row / length * inner + dx.column);
         let mut memory = [Vec::new(), Vec::new()];

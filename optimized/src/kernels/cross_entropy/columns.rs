@@ -1,0 +1,101 @@
+//! Lines side by side, each with a class: departure 6.
+
+use super::{Backward, Classes, Line, Problem};
+use crate::kernels::softmax::{Places, exp_in_place, raise};
+use crate::kernels::tiles::Tile;
+use crate::math::{Exp, Ln, registers};
+use crate::simd::Simd;
+
+/// Lines that go through the loops together: 2 KiB of f32 of each row.
+const WIDTH: usize = 512;
+
+/// What is known of the lines from `first` on.
+#[inline(always)]
+pub fn forward<T: Ln, S: Simd>(
+    s: S,
+    problem: &Problem<'_, T>,
+    classes: Classes<'_>,
+    first: usize,
+    known: &mut [Line<T>],
+) {
+    let (length, inner) = (problem.lines.length, problem.lines.inner);
+    let mut at = 0;
+    while at < known.len() {
+        let line = first + at;
+        let width = WIDTH.min(inner - line % inner).min(known.len() - at);
+        let start = line / inner * length * inner + line % inner;
+        let (mut most, mut sums, mut powers) = ([-T::INFINITY; WIDTH], [T::ZERO; WIDTH], [T::ZERO; WIDTH]);
+        let (most, sums, powers) = (&mut most[..width], &mut sums[..width], &mut powers[..width]);
+        for c in 0..length {
+            raise(most, &problem.x[start + c * inner..][..width]);
+        }
+        for c in 0..length {
+            let x = &problem.x[start + c * inner..][..width];
+            for (power, (x, m)) in powers.iter_mut().zip(x.iter().zip(&*most)) {
+                *power = *x - *m;
+            }
+            exp_in_place::<T, S>(s, powers);
+            for (sum, power) in sums.iter_mut().zip(&*powers) {
+                *sum += *power;
+            }
+        }
+        logarithms::<T, S>(s, sums);
+        for (i, known) in known[at..at + width].iter_mut().enumerate() {
+            let (largest, log_sum) = (most[i], sums[i]);
+            let mut hit = T::ZERO;
+            if let Some(class) = classes.of(line + i) {
+                hit = -problem.weighted(class, (problem.x[start + class * inner + i] - largest) - log_sum);
+            }
+            *known = Line { largest, log_sum, hit, all: T::ZERO };
+        }
+        at += width;
+    }
+}
+
+/// x = ln x.
+#[inline(always)]
+fn logarithms<T: Ln, S: Simd>(s: S, x: &mut [T]) {
+    let (x, tail) = T::registers_mut::<S>(x);
+    for x in x {
+        *x = registers::ln::<T, S>(s, *x);
+    }
+    if !tail.is_empty() {
+        let y = registers::ln::<T, S>(s, T::load_partial(s, tail));
+        T::store_partial(s, tail, y);
+    }
+}
+
+/// The gradients of the lines of a tile.
+#[inline(always)]
+pub fn backward<T: Exp, S: Simd>(s: S, backward: &Backward<'_, T>, classes: Classes<'_>, dx: Tile<'_, T>) {
+    let problem = &backward.problem;
+    let (length, inner) = (problem.lines.length, problem.lines.inner);
+    let (places, all, first) = (Places::of(problem.lines, &dx), dx.width(), dx.row / length * inner + dx.column);
+    let mut rows = dx.rows;
+    for from in (0..all).step_by(WIDTH) {
+        let columns = from..all.min(from + WIDTH);
+        let (mut most, mut log_sums, mut totals) = ([T::ZERO; WIDTH], [T::ZERO; WIDTH], [T::ZERO; WIDTH]);
+        for (i, line) in (first + columns.start..first + columns.end).enumerate() {
+            (most[i], log_sums[i]) = (backward.known[line].largest, backward.known[line].log_sum);
+            if let Some(class) = classes.of(line) {
+                totals[i] = -(backward.kappa(line) * problem.w(class));
+            }
+        }
+        for (row, dx) in rows.iter_mut().enumerate() {
+            let x = &problem.x[places.of_row(row)][columns.clone()];
+            let dx = &mut dx[columns.clone()];
+            for (dx, (x, (m, log_sum))) in dx.iter_mut().zip(x.iter().zip(most.iter().zip(&log_sums))) {
+                *dx = (*x - *m) - *log_sum;
+            }
+            exp_in_place::<T, S>(s, dx);
+            for (dx, total) in dx.iter_mut().zip(&totals) {
+                *dx = T::ZERO - *dx * *total;
+            }
+        }
+        for (i, column) in columns.enumerate() {
+            if let Some(class) = classes.of(first + column) {
+                rows[class][column] = totals[i] + rows[class][column];
+            }
+        }
+    }
+}
