@@ -120,6 +120,9 @@ def sizes() -> tuple[int, int]:
 def peak(request: dict[str, Any]) -> float:
     """How far this process grows over a call, in MB, without pages of files: `benches/src/race/memory.rs` measures the same."""
     torch.set_num_threads(request["threads"])
+    # What autograd sets up and imports when it is first given an output's gradient, some 35 MB, is no call's.
+    one = torch.ones(1, requires_grad=True)
+    torch.autograd.grad(one * one, one, torch.ones(1))
     layer = Layer(request)
     try:
         with open("/proc/self/clear_refs", "w", encoding="utf-8") as forget:

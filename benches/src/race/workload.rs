@@ -64,7 +64,7 @@ pub(super) struct Workload {
     /// Whether a recurrent layer is given initial hidden states.
     #[serde(default)]
     pub hx: bool,
-    /// Whether PyTorch, too, gives the gradient of a loss's target, which training has no use for.
+    /// Whether the target of a loss of numbers has a gradient, too, which training has no use for.
     #[serde(default)]
     pub target_gradient: bool,
     /// Whether it is raced in f64, too, where no type is asked for.

@@ -183,7 +183,7 @@ impl Report {
         (count > 0).then(reasons)
     }
 
-    /// The cells that are slower for certain, the slowest first.
+    /// The cells whose interval lies below 1, the slowest first.
     fn slower(&self) -> Vec<&Cell> {
         let mut slower: Vec<&Cell> = self.cells.iter().filter(|cell| cell.is_slower()).collect();
         slower.sort_by(|a, b| a.outcome.ratio.median.total_cmp(&b.outcome.ratio.median));

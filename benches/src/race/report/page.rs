@@ -43,7 +43,7 @@ impl Report {
         let _ = write!(page, "\n{LEGEND}");
         let slower = self.slower_lines();
         if !slower.is_empty() {
-            let _ = writeln!(page, "\n## Slower for certain\n\n* {}", slower.join("\n* "));
+            let _ = writeln!(page, "\n## Slower, by the whole interval\n\n* {}", slower.join("\n* "));
         }
         for layer in self.layers() {
             let _ = writeln!(page, "\n## {layer}\n");
@@ -107,6 +107,9 @@ mod tests {
         assert!(relu.contains(row) && relu.contains("| relus |") && conv.contains("| conv |"), "{page}");
         assert!(page.contains("* 1 thread, all: 2.00 in the geometric mean"), "{page}");
         assert!(page.contains("90 at 1 MiB"), "{page}");
-        assert!(page.contains("## Slower for certain\n\n* conv, forward, 1 thread: 0.50 (0.49–0.51)\n"), "{page}");
+        assert!(
+            page.contains("## Slower, by the whole interval\n\n* conv, forward, 1 thread: 0.50 (0.49–0.51)\n"),
+            "{page}"
+        );
     }
 }

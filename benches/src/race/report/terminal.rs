@@ -28,7 +28,7 @@ impl Report {
         }
         let slower = self.slower_lines();
         if !slower.is_empty() {
-            let _ = write!(text, "\n\nslower for certain:\n  {}", slower.join("\n  "));
+            let _ = write!(text, "\n\nslower, by the whole interval:\n  {}", slower.join("\n  "));
         }
         if let Some(left_out) = self.left_out() {
             let _ = write!(text, "\n\n{left_out}");
@@ -65,8 +65,10 @@ mod tests {
     #[test]
     fn the_slower_cells_are_named_at_the_end() {
         let mut report = report();
-        assert!(report.terminal().ends_with("slower for certain:\n  conv, forward, 1 thread: 0.50 (0.49–0.51)"));
+        assert!(
+            report.terminal().ends_with("slower, by the whole interval:\n  conv, forward, 1 thread: 0.50 (0.49–0.51)")
+        );
         report.cells.retain(|cell| cell.layer == "ReLU");
-        assert!(!report.terminal().contains("slower for certain:"));
+        assert!(!report.terminal().contains("slower, by the whole interval:"));
     }
 }
