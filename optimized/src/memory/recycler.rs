@@ -94,11 +94,12 @@ impl Kept {
         std::mem::replace(self, Self::new(self.limit))
     }
 
-    /// The smallest buffer of at least `len` elements and at most twice as many, if one is kept.
+    /// The smallest buffer of at least `len` elements and at most twice as many, if one is kept; of equal ones that which came last,
+    /// the likeliest to be in a cache.
     fn take<T: Recycled>(&mut self, len: usize) -> Option<Vec<T>> {
         let buffers = T::buffers(self);
         let fits = |buffer: &Vec<T>| (len..=len.saturating_mul(2)).contains(&buffer.len());
-        let fitting = buffers.iter().enumerate().filter(|(_, buffer)| fits(buffer));
+        let fitting = buffers.iter().enumerate().rev().filter(|(_, buffer)| fits(buffer));
         let place = fitting.min_by_key(|(_, buffer)| buffer.len()).map(|(place, _)| place)?;
         let buffer = buffers.remove(place);
         self.bytes -= bytes(&buffer);
@@ -158,6 +159,15 @@ mod tests {
         assert!(kept.take::<f32>(101).is_none() && kept.take::<f64>(50).is_none());
         assert!(kept.take::<f32>(100).is_some_and(|buffer| buffer.len() == 100));
         assert_eq!(kept.bytes, 0);
+    }
+
+    #[test]
+    fn of_equal_buffers_the_last_is_taken() {
+        let mut kept = Kept::new(1000);
+        for x in [1_i64, 2, 3] {
+            assert!(kept.keep(vec![x; 10]).0.is_empty());
+        }
+        assert!([3, 2, 1].iter().all(|x| kept.take::<i64>(10).is_some_and(|buffer| buffer[0] == *x)));
     }
 
     #[test]
