@@ -118,8 +118,8 @@ pub fn scatter<T: Lanes>(
     (g, size): (&[T], usize),
     mut dw: Output<'_, T>,
 ) {
-    let copies = sums.places.places.len().div_ceil(sums.rows.len().max(1)).max(1);
-    let rows = (TASK / size.max(1) / copies).max(1);
+    let copies = sums.places.places.len().div_ceil((dw.len() / size).max(1)).max(1);
+    let rows = (TASK / size / copies).max(1);
     threads::for_each(threads, dw.blocks(rows * size).enumerate(), |(task, dw)| {
         simd::run(isa, Scatter { sums, g, size, first: task * rows, dw });
     });

@@ -100,7 +100,7 @@ fn turn_over<T: Lanes>(product: &[T], bias: Option<&[T]>, mut tile: Tile<'_, T>)
     }
 }
 
-/// `dx = g·w` into zeros, of rows of `columns` elements in w and dx, `depth` of them in w.
+/// `dx = g·w`, of rows of `columns` elements in w and dx, `depth` of them in w; of no rows of w, nothing is written.
 pub fn backward_input<T: Gemm>(threads: Threads, (g, w): (&[T], &[T]), depth: usize, (dx, columns): (&mut [T], usize)) {
     if depth == 0 {
         return;
@@ -109,7 +109,7 @@ pub fn backward_input<T: Gemm>(threads: Threads, (g, w): (&[T], &[T]), depth: us
     product(threads, (MatRef::from_row_major_slice(g, rows, depth), w), (dx, columns));
 }
 
-/// `dw = gᵀ·x` into zeros, of rows of `columns` elements in x and dw, `depth` of them in x.
+/// `dw = gᵀ·x`, of rows of `columns` elements in x and dw, `depth` of them in x.
 pub fn backward_weight<T: Gemm>(
     threads: Threads,
     (g, x): (&[T], &[T]),

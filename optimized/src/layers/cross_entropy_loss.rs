@@ -380,7 +380,7 @@ impl<T: Float> CrossEntropyLoss<T> {
         }
     }
 
-    /// The gradients, where classes lie apart, over zeros.
+    /// The gradients, where classes lie apart.
     fn run_columns(&self, backward: &Backward<'_, T>, gradients: (&mut [T], Option<&mut [T]>)) {
         if !backward.problem.x.is_empty() {
             self.execution.run(|kernel| backward.columns(kernel, gradients));

@@ -1,9 +1,9 @@
 //! MaxPool2d: one kernel, which remembers places where they are asked for.
 
-use super::{overwrite, require_output_shape, require_room, zeros};
+use super::{overwrite, require_output_shape, require_room};
 use crate::kernels::max_pool2d::{self, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, fresh};
+use crate::memory::{Output, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
 
@@ -162,7 +162,7 @@ impl MaxPool2d {
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let shape = self.output_shape(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
-        let mut places = zeros(LAYER, "indices", &shape)?;
+        let mut places = unwritten(LAYER, "indices", &shape)?;
         let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
         let problem = self.problem(input.shape());
         self.execution.run(|kernel| max_pool2d::forward_with_places(&problem, kernel, input.as_slice(), outputs));

@@ -7,7 +7,7 @@
 //! what is uninitialised.
 
 use super::pages;
-use super::recycler::{self, Recycled};
+use super::recycler::{self, Recycled, Recycler};
 use crate::simd::{Lanes, MOST_LANES, Simd, Stream};
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
@@ -18,7 +18,7 @@ use vocabulary::{Error, Result, Tensor};
 /// theirs lies in two.
 const ALIGNMENT: usize = 64;
 
-/// Outputs of so many bytes are written past the caches where kernels fill them: 16 MiB, the half of a large last-level cache, so
+/// Outputs of so many bytes, in memory that was used before, are written past the caches where kernels fill them: 16 MiB, the half of a large last-level cache, so
 /// that the output and what it is computed from are more than that holds. Copying 64 MiB so takes 0.5 to 0.6 of the time on Zen 4,
 /// 16 MiB 0.4 to 0.5 of it; what is copied and read again within the cache would be slower.
 const STREAMED: usize = 1 << 24;
@@ -70,12 +70,21 @@ fn memory<T: Recycled>(len: usize) -> Option<(Vec<T>, usize)> {
         let start = start(&memory);
         return Some((memory, start));
     }
-    let mut memory = Vec::new();
-    memory.try_reserve_exact(due).ok()?;
+    let mut memory = reserved(due)?;
     pages::prefer_huge(&mut memory);
     let start = start(&memory);
     memory.resize(start, T::default());
     Some((memory, start))
+}
+
+/// Memory for so many elements, for which what is kept is freed where there is no other.
+fn reserved<T>(len: usize) -> Option<Vec<T>> {
+    let mut memory = Vec::new();
+    if memory.try_reserve_exact(len).is_err() {
+        Recycler::clear();
+        memory.try_reserve_exact(len).ok()?;
+    }
+    Some(memory)
 }
 
 /// A tensor's elements, on their way, in `shape`; `argument` is what an error calls them.
@@ -106,8 +115,18 @@ fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result
     let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
     let tensor = if is_recycled::<T>(len) {
-        let (memory, start) = memory(len).ok_or_else(too_large)?;
-        let used = memory.len() >= start + len;
+        let due = len.checked_add(ALIGNMENT / size_of::<T>()).ok_or_else(too_large)?;
+        let (memory, used) = match recycler::take::<T>(due) {
+            Some(memory) => (memory, true),
+            None => {
+                // `vec!` aborts where memory cannot be had; where it can, it takes pages of zeros that nobody has touched.
+                drop(reserved::<T>(due).ok_or_else(too_large)?);
+                let mut memory = vec![T::default(); due];
+                pages::prefer_huge(&mut memory);
+                (memory, false)
+            }
+        };
+        let start = memory.as_ptr().align_offset(ALIGNMENT);
         lent(shape, memory, start, len).map(|tensor| (tensor, used))
     } else {
         Tensor::full(shape, T::default()).map(|tensor| (tensor, false))
@@ -205,7 +224,7 @@ impl<'a, T: Lanes> Block<'a, T> {
                 match if self.streamed { Stream::new(fours) } else { Err(fours) } {
                     Ok(mut fours) => {
                         for i in 0..whole / 4 {
-                            fours.write_four::<S>(i, source.four(s, i));
+                            fours.write_four(s, i, source.four(s, i));
                         }
                     }
                     Err(fours) => {
@@ -290,6 +309,14 @@ pub enum Output<'a, T> {
 }
 
 impl<T: Lanes> Output<'_, T> {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Fresh(fresh) => fresh.len,
+            Self::Given(memory) => memory.len(),
+        }
+    }
+
     /// All of the memory, in blocks of `size` elements (the last may be smaller).
     pub fn blocks(&mut self, size: usize) -> Blocks<'_, T> {
         let size = size.max(1);
@@ -378,6 +405,24 @@ mod tests {
         }
         let tensor = memory.tensor(&[2, 5]).unwrap();
         assert!(tensor.as_slice().iter().copied().eq((0..10).map(f64::from)));
+    }
+
+    #[test]
+    fn memory_that_was_used_before_is_zeros_too_where_a_block_was_not_opened() {
+        let len = recycler::SMALLEST / 2;
+        for _ in 0..3 {
+            let mut memory = fresh::<f32>("Test", "output", &[len]).unwrap();
+            for block in Output::Fresh(&mut memory).blocks(len / 2) {
+                block.open().fill(f32::NAN);
+            }
+            drop(memory.tensor(&[len]).unwrap());
+            let mut memory = fresh::<f32>("Test", "output", &[len]).unwrap();
+            assert!(Output::Fresh(&mut memory).blocks(len / 2).next().map(Block::open).is_some());
+            assert!(memory.tensor(&[len]).unwrap().as_slice().iter().all(|x| *x == 0.0));
+            let mut x = zeros::<f32>("Test", "output", &[len]).unwrap();
+            assert!(x.as_slice().iter().all(|x| *x == 0.0));
+            x.as_mut_slice().fill(f32::NAN);
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ const HUGE: usize = 1 << 21;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 pub fn prefer_huge<T>(memory: &mut Vec<T>) {
-    let spare = memory.spare_capacity_mut();
-    let (start, end) = (spare.as_ptr().addr(), spare.as_ptr_range().end.addr());
+    let start = memory.as_ptr().addr();
+    let end = start + memory.capacity() * size_of::<T>();
     let (first, last) = (start.next_multiple_of(HUGE), end / HUGE * HUGE);
     if first < last {
-        let pages = spare.as_mut_ptr().cast::<u8>().wrapping_add(first - start);
+        let pages = memory.as_mut_ptr().cast::<u8>().wrapping_add(first - start);
         // SAFETY: the pages lie within the vector's memory; the advice changes what they are made of, and nothing that they hold.
         // That it may be refused is no matter.
         unsafe { libc::madvise(pages.cast(), last - first, libc::MADV_HUGEPAGE) };

@@ -10,6 +10,9 @@ use std::sync::Mutex;
 /// Memory of fewer bytes is left to the allocator, which keeps that itself.
 pub const SMALLEST: usize = 1 << 16;
 
+/// The buffers kept of a type at most.
+const MOST: usize = 256;
+
 /// The bytes kept at most, unless it is said otherwise: 512 MiB.
 const DEFAULT_LIMIT: usize = 1 << 29;
 
@@ -44,7 +47,8 @@ recycled!(f32, f64, i64);
 ///
 /// Results of layers that take 64 KiB or more are given memory that is kept here, where there is some of their size or up to twice
 /// as much, and give theirs back when the last tensor that shares it is dropped. At most 512 MiB are kept, or what
-/// [`Recycler::set_limit`] says; of what would be too much, what came first is freed. Results do not depend on it.
+/// [`Recycler::set_limit`] says, in at most 256 buffers of a type; where one more would be too much, the oldest of its type are freed,
+/// and where that does not do, all. Where memory cannot be had, all is freed, too. Results do not depend on it.
 ///
 /// ```
 /// use optimized::{Recycler, ReLU, ReLUOptions, Tensor};
@@ -64,7 +68,7 @@ impl Recycler {
         lock(&KEPT).bytes
     }
 
-    /// Sets how many bytes are kept at most; 0: none. What is kept now beyond that is freed.
+    /// Sets how many bytes are kept at most; 0: none. Where more are kept now, all are freed.
     pub fn set_limit(bytes: usize) {
         let mut kept = lock(&KEPT);
         kept.limit = bytes;
@@ -114,7 +118,7 @@ impl Kept {
             return (vec![buffer], Self::new(0));
         }
         let mut first = Vec::new();
-        while self.bytes + size > self.limit && !T::buffers(self).is_empty() {
+        while !T::buffers(self).is_empty() && (self.bytes + size > self.limit || T::buffers(self).len() >= MOST) {
             let buffer = T::buffers(self).remove(0);
             self.bytes -= bytes(&buffer);
             first.push(buffer);

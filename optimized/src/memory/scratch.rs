@@ -68,7 +68,8 @@ impl Spare {
 /// threads, a call takes as much as those need that happen to work at the same time. Several layers may share a workspace, and
 /// several threads may call them at once: it then holds what all of them need at the same time. Results do not depend on it.
 ///
-/// Without a workspace, each thread keeps at most 32 MiB for itself, in buffers of at most 16 MiB.
+/// Without a workspace, each thread keeps at most 32 MiB for itself, in buffers of at most 16 MiB. What Linear's `gemm` keeps is
+/// faer's, and never a workspace's: up to twice the last-level cache for each thread.
 ///
 /// ```
 /// use optimized::{Execution, Linear, LinearOptions, Tensor, Workspace};

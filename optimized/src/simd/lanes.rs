@@ -34,7 +34,7 @@ pub trait Lanes:
     + 'static
 {
     /// As many elements as a register of the instruction set holds.
-    type Register<S: Simd>: Copy + Send + Sync;
+    type Register<S: Simd>: bytemuck::Pod + Send + Sync;
 
     const ZERO: Self;
     const HALF: Self;

@@ -5,11 +5,12 @@
 //! straight away, where the instruction set has such stores (AVX's and AVX-512's; elsewhere the plain way is gone).
 
 use super::{Isa, Simd};
+use bytemuck::Pod;
 
 /// Registers that are written past the caches; nobody reads them before it is dropped, when all have arrived.
 pub struct Stream<'a, R>(&'a mut [R]);
 
-impl<'a, R: Copy> Stream<'a, R> {
+impl<'a, R: Pod> Stream<'a, R> {
     /// Of registers aligned to their size, as such stores demand; others are given back.
     #[inline(always)]
     pub fn new(slots: &'a mut [R]) -> Result<Self, &'a mut [R]> {
@@ -18,34 +19,35 @@ impl<'a, R: Copy> Stream<'a, R> {
 
     /// Writes registers 4i to 4i + 3.
     #[inline(always)]
-    pub fn write_four<S: Simd>(&mut self, i: usize, [a, b, c, d]: [R; 4]) {
+    pub fn write_four<S: Simd>(&mut self, s: S, i: usize, [a, b, c, d]: [R; 4]) {
         let [slot_a, slot_b, slot_c, slot_d] = &mut self.0.as_chunks_mut::<4>().0[i];
-        Self::write::<S>(slot_a, a);
-        Self::write::<S>(slot_b, b);
-        Self::write::<S>(slot_c, c);
-        Self::write::<S>(slot_d, d);
+        Self::write(s, slot_a, a);
+        Self::write(s, slot_b, b);
+        Self::write(s, slot_c, c);
+        Self::write(s, slot_d, d);
     }
 
     /// Writes a register, which lies in `slots`.
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn write<S: Simd>(slot: &mut R, value: R) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_mm256_stream_si256, _mm512_stream_si512};
-            // SAFETY: kernels are compiled for V4 and V3 only to be run where the machine has these. The slot is as large as the
-            // instruction's register, aligned to that, as `new` has seen, and borrowed here alone. A register is lanes of numbers,
-            // whose bits the instruction's register holds as they are.
-            unsafe {
-                let memory = std::ptr::from_mut(slot);
-                match (Isa::of::<S>(), size_of::<R>()) {
-                    (Isa::V4, 64) => return _mm512_stream_si512(memory.cast(), std::mem::transmute_copy(&value)),
-                    (Isa::V3, 32) => return _mm256_stream_si256(memory.cast(), std::mem::transmute_copy(&value)),
-                    _ => {}
-                }
-            }
+    fn write<S: Simd>(_: S, slot: &mut R, value: R) {
+        match (Isa::of::<S>(), size_of::<R>()) {
+            // SAFETY: there is a V4 only where the machine has AVX-512F. The slot is as large as the
+            // instruction's register, aligned to that, as `new` has seen, and borrowed here alone. A register is plain
+            // data, whose bits the instruction's register holds as they are.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::V4, 64) => unsafe {
+                let bits = std::mem::transmute_copy(&value);
+                std::arch::x86_64::_mm512_stream_si512(std::ptr::from_mut(slot).cast(), bits);
+            },
+            // SAFETY: as above, with V3 and AVX.
+            #[cfg(target_arch = "x86_64")]
+            (Isa::V3, 32) => unsafe {
+                let bits = std::mem::transmute_copy(&value);
+                std::arch::x86_64::_mm256_stream_si256(std::ptr::from_mut(slot).cast(), bits);
+            },
+            _ => *slot = value,
         }
-        *slot = value;
     }
 }
 

@@ -203,20 +203,24 @@ fn of_products<T: Float>((isa, threads): (Isa, Threads), rows: usize, inputs: us
     let counter = Counter::LinearPacked;
     guarded("packed", len, |[y]| packed::forward(counter, kernel, operands, inputs, (y, outputs)));
     guarded("dot", len, |[y]| dot::forward(Counter::LinearDot, kernel, operands, inputs, (y, outputs)));
-    guarded_zeros("packed back", rows * inputs, |[dx]| {
+    guarded("packed back", rows * inputs, |[dx]| {
         packed::product(counter, kernel, Matrix::Rows(g, outputs), w, outputs, (dx, inputs));
     });
-    guarded_zeros("packed back to the weight", outputs * inputs, |[dw]| {
+    guarded("packed back to the weight", outputs * inputs, |[dw]| {
         packed::product(counter, kernel, Matrix::Columns(g, outputs), x, rows, (dw, inputs));
     });
-    guarded_zeros("dot back", rows * inputs, |[dx]| {
+    guarded("dot back", rows * inputs, |[dx]| {
         let left = dot::Left { elements: g, steps: (outputs, 1) };
         dot::product(Counter::LinearDot, kernel, left, (w, outputs), (dx, inputs));
     });
+    guarded("dot back to the weight", outputs * inputs, |[dw]| {
+        let left = dot::Left { elements: g, steps: (1, outputs) };
+        dot::product(Counter::LinearDot, kernel, left, (x, rows), (dw, inputs));
+    });
     if isa == Isa::best() {
         guarded("gemm", len, |[y]| gemm::forward(threads, operands, inputs, (y, outputs)));
-        guarded_zeros("gemm back", rows * inputs, |[dx]| gemm::backward_input(threads, (g, w), outputs, (dx, inputs)));
-        guarded_zeros("gemm back to the weight", outputs * inputs, |[dw]| {
+        guarded("gemm back", rows * inputs, |[dx]| gemm::backward_input(threads, (g, w), outputs, (dx, inputs)));
+        guarded("gemm back to the weight", outputs * inputs, |[dw]| {
             gemm::backward_weight(threads, (g, x), rows, (dw, inputs));
         });
     }

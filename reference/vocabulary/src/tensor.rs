@@ -216,7 +216,8 @@ impl<T: Clone> Tensor<T> {
         Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
-    /// The elements, in row-major order; copied only where a clone shares them, or where memory that was lent holds them.
+    /// The elements, in row-major order; copied only where a clone shares them, and moved where they do not
+    /// begin their memory, as those of large tensors do not.
     pub fn into_vec(self) -> Vec<T> {
         Arc::unwrap_or_clone(self.data).into_vec()
     }

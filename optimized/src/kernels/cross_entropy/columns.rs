@@ -4,10 +4,13 @@ use super::{Backward, Classes, Line, Problem};
 use crate::kernels::softmax::{Places, exp_in_place, raise};
 use crate::kernels::tiles::Tile;
 use crate::math::{Exp, Ln, registers};
-use crate::simd::Simd;
+use crate::simd::{MOST_LANES, Simd};
 
 /// Lines that go through the loops together: 2 KiB of f32 of each row.
 const WIDTH: usize = 512;
+
+/// Fewer lines do not go together: they do not fill a register.
+pub const LEAST: usize = MOST_LANES;
 
 /// What is known of the lines from `first` on.
 #[inline(always)]

@@ -9,8 +9,8 @@
 //!    that are; so are their gradients, back;
 //! 4. ln of the sum is the system's, in f64 and rounded once: there is one for each line;
 //! 5. threads take lines that the shape alone decides on;
-//! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row, and ln
-//!    is our own.
+//! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row: each has
+//!    one sum, and ln is our own.
 
 mod columns;
 
@@ -95,8 +95,9 @@ impl<'a, T: Lanes> Problem<'a, T> {
     /// The classes of lines side by side, where they are not smoothed.
     fn plain_classes(&self) -> Option<Classes<'a>> {
         match self.target {
-            Target::Classes { classes, ignored } if self.lines.inner > 1 && self.spread.is_none() => {
-                Some(Classes { classes, ignored })
+            Target::Classes { classes, ignored } if self.spread.is_none() => {
+                let together = self.lines.inner.min(self.lines.lines_a_task());
+                (together >= columns::LEAST && self.lines.inner > 1).then_some(Classes { classes, ignored })
             }
             _ => None,
         }
@@ -368,8 +369,9 @@ impl<T: Exp> Backward<'_, T> {
         let Line { largest, log_sum, .. } = self.known[line];
         let of_class = -(self.kappa(line) * self.problem.w(class));
         let shares = Shares { largest, log_sum, sum: of_class };
-        let dx = dx.fill(s, Mapped { f: shares, x: Split::new(x) });
-        dx[class] = of_class + dx[class];
+        let mut of_share = [T::ZERO];
+        T::store_partial(s, &mut of_share, shares.apply(s, T::splat(s, x[class])));
+        dx.fill(s, Mapped { f: shares, x: Split::new(x) })[class] = of_class + of_share[0];
     }
 }
 

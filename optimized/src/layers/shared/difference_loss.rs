@@ -334,7 +334,8 @@ macro_rules! difference_loss {
                 Ok($gradients { input, target })
             }
 
-            /// The gradient of the input alone, which is that of `backward`: a target that is data has no use for one.
+            /// The gradient of the input alone, which is that of `backward`: a target that is data has no use for one. (Of operands of
+            /// two shapes, both are computed.)
             ///
             /// # Errors
             /// As `backward`.
