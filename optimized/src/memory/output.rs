@@ -18,9 +18,9 @@ use vocabulary::{Error, Result, Tensor};
 /// theirs lies in two.
 const ALIGNMENT: usize = 64;
 
-/// Outputs of so many bytes, in memory that was used before, are written past the caches where kernels fill them: 16 MiB, the half of a large last-level cache, so
-/// that the output and what it is computed from are more than that holds. Copying 64 MiB so takes 0.5 to 0.6 of the time on Zen 4,
-/// 16 MiB 0.4 to 0.5 of it; what is copied and read again within the cache would be slower.
+/// Outputs of so many bytes, in memory that was used before, are written past the caches where kernels fill them: 16 MiB, the half of
+/// a large last-level cache, so that the output and what it is computed from are more than that holds. Copying 64 MiB so takes 0.5
+/// to 0.7 of the time on Zen 4, 16 MiB 0.4 to 0.5 of it; what reads it next finds it in no cache.
 const STREAMED: usize = 1 << 24;
 
 /// A vector on its way: memory for `len` elements, opened block by block.

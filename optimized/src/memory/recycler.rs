@@ -1,7 +1,7 @@
 //! The memory of large tensors, kept when they are dropped.
 //!
 //! The plain way is to free it. Whoever asks the system for large memory gets pages that were never touched, and the first touch
-//! of each costs more than what most kernels do to it: sigmoid of 16M numbers takes 36 ms into fresh pages, and 5 into ones that
+//! of each costs more than what most kernels do to it: sigmoid of 16M numbers takes 36 ms into fresh pages, and 7 into ones that
 //! were written before.
 
 use crate::threads::lock;

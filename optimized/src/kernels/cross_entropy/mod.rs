@@ -7,7 +7,7 @@
 //! 2. of a class without smoothing, one logarithm of a line is computed, and one coefficient is not 0;
 //! 3. lines whose elements are not neighbours are copied, as many side by side as a cache line has elements or more, into lines
 //!    that are; so are their gradients, back;
-//! 4. ln of the sum is the system's, in f64 and rounded once: there is one for each line;
+//! 4. ln of the sum is the system's, in f64 and rounded once, but for departure 6: there is one for each line;
 //! 5. threads take lines that the shape alone decides on;
 //! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row: each has
 //!    one sum, and ln is our own.
