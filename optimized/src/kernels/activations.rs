@@ -105,7 +105,7 @@ pub struct LogSigmoid;
 /// e^−|x|.
 #[inline(always)]
 fn power_of_minus_size<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    registers::exp::<T, S>(s, T::negated(s, T::absolute(s, x)))
+    registers::exp_without_overflow::<T, S>(s, T::negated(s, T::absolute(s, x)))
 }
 
 impl<T: Ln> Map<T> for LogSigmoid {

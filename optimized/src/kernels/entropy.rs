@@ -152,7 +152,8 @@ pub struct OfLogits;
 fn parts<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> [T::Register<S>; 3] {
     let zero = T::splat(s, T::ZERO);
     let minus_x = T::negated(s, x);
-    let logarithm = registers::ln_1p::<T, S>(s, registers::exp::<T, S>(s, T::negated(s, T::absolute(s, x))));
+    let logarithm =
+        registers::ln_1p::<T, S>(s, registers::exp_without_overflow::<T, S>(s, T::negated(s, T::absolute(s, x))));
     [T::where_less(s, (zero, x), x, zero), T::where_less(s, (zero, minus_x), minus_x, zero), logarithm]
 }
 

@@ -3,8 +3,8 @@
 //! The plain loop is `for each window, for i, for j: if x > best or x is NaN { best = x }`, over the elements inside the
 //! input. We depart from it:
 //! 1. a row of windows at a time: tap by tap, in the order of the plain loop, each window's best is held against what it
-//!    reads, and the windows that read inside the input are neighbours; the compiler makes vectors of it, at strides of 1
-//!    and 2 at least;
+//!    reads, and the windows that read inside the input are neighbours, the same in every row; the compiler makes vectors of
+//!    it, at strides of 1 and 2 at least;
 //! 2. where the best stand is remembered only where it is asked for;
 //! 3. threads take some rows of windows, and backward some channels, that the shapes alone decide on.
 
@@ -13,6 +13,7 @@ use crate::counters::{self, Counter};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
+use std::ops::Range;
 
 /// Elements read by a task of one thread, about: 20 µs of work.
 const TASK: usize = 1 << 16;
@@ -86,6 +87,7 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
         let Self { problem, x, first, y, places } = self;
         let ([height, width], area) = (&problem.axes, problem.area());
         let mut places = places.map(|places| places.chunks_mut(width.windows));
+        let (mut reaches, mut reaches_of) = (Vec::new(), 0..0);
         for (row, y) in (first..).zip(y.split(width.windows)) {
             let (x, a) = (&x[row / height.windows * area..][..area], row % height.windows);
             let mut places = places.as_mut().and_then(Iterator::next);
@@ -98,23 +100,20 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
                 if let Some(places) = &mut places {
                     places.fill(-1);
                 }
-                let columns = width.taps_inside(&windows);
+                if reaches_of != windows {
+                    reaches_of = windows.clone();
+                    set_reaches(&mut reaches, width, &windows); // 1
+                }
                 for i in height.taps_inside(&(a..a + 1)) {
                     let h = height.place(a, i) as usize;
                     let x = &x[h * width.size..][..width.size];
-                    for j in columns.clone() {
-                        let inside = width.inside(j, &windows);
-                        if inside.is_empty() {
-                            continue;
-                        }
-                        let from = width.place(inside.start, j) as usize;
-                        let part = inside.start - start..inside.end - start;
+                    for Reach { from, part } in &reaches {
                         let y = &mut y[part.clone()];
                         match &mut places {
-                            None => hold(y, &x[from..], width.stride),
+                            None => hold(y, &x[*from..], width.stride),
                             Some(places) => {
                                 let first = (h * width.size + from) as i64;
-                                hold_with_places((y, &mut places[part]), (&x[from..], first), width.stride);
+                                hold_with_places((y, &mut places[part.clone()]), (&x[*from..], first), width.stride);
                             }
                         }
                     }
@@ -123,6 +122,24 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
             }
         }
     }
+}
+
+/// What some windows read along a row of the input at a tap: the first element of it, and those of the windows that read inside.
+struct Reach {
+    from: usize,
+    part: Range<usize>,
+}
+
+/// The reaches of windows at all taps, in order.
+#[inline(always)]
+fn set_reaches(reaches: &mut Vec<Reach>, width: &Axis, windows: &Range<usize>) {
+    let of_tap = |tap| {
+        let inside = width.inside(tap, windows);
+        let part = inside.start - windows.start..inside.end - windows.start;
+        (!inside.is_empty()).then(|| Reach { from: width.place(inside.start, tap) as usize, part })
+    };
+    reaches.clear();
+    reaches.extend(width.taps_inside(windows).filter_map(of_tap));
 }
 
 /// Holds every `stride`-th element against the best so far.

@@ -1,7 +1,7 @@
 //! CrossEntropyLoss: softmax, logarithm and loss of a line at once.
 
 use super::{overwrite, require_output_shape, require_room, require_room_if_due};
-use crate::kernels::cross_entropy::{self, Backward, Kappa, Line, Problem, Target};
+use crate::kernels::cross_entropy::{self, Backward, Found, Kappa, Line, Problem, Target};
 use crate::kernels::softmax::Lines;
 use crate::memory::{Output, fresh, unwritten};
 use crate::{Choice, Execution, Float};
@@ -88,6 +88,18 @@ struct Call {
     lines: Lines,
     shape: Vec<usize>,
     algorithm: &'static str,
+}
+
+/// The sum of the terms, in f64 and in eight short sums.
+fn sum<T: Float>(terms: &[T]) -> f64 {
+    let (eights, rest) = terms.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        for (sum, term) in sums.iter_mut().zip(eight) {
+            *sum += term.widen();
+        }
+    }
+    sums.into_iter().chain(rest.iter().map(|term| term.widen())).sum()
 }
 
 impl<T: Float> CrossEntropyLoss<T> {
@@ -250,26 +262,24 @@ impl<T: Float> CrossEntropyLoss<T> {
         if input.is_empty() {
             return Ok((self.losses_of_nothing(&call, target)?, Vec::new()));
         }
-        let known = self.execution.run(|kernel| cross_entropy::forward(kernel, self.problem(&call, input, target)));
+        let Found { lines, hits, all } =
+            self.execution.run(|kernel| cross_entropy::forward(kernel, self.problem(&call, input, target)));
         let divisor = self.divisor(&call, target);
-        let joined = |of: fn(&Line<T>) -> T| {
-            let sum = || known.iter().map(|line| of(line).widen()).fold(0.0, |sum, term| sum + term);
-            match self.options.effective_reduction() {
-                Reduction::None => Tensor::from_vec(&call.shape, known.iter().map(of).collect()),
-                Reduction::Sum => Ok(Tensor::scalar(T::narrow(sum()))),
-                Reduction::Mean => Ok(Tensor::scalar(T::narrow(sum() / divisor))),
-            }
+        let joined = |terms: Vec<T>| match self.options.effective_reduction() {
+            Reduction::None => Tensor::from_vec(&call.shape, terms),
+            Reduction::Sum => Ok(Tensor::scalar(T::narrow(sum(&terms)))),
+            Reduction::Mean => Ok(Tensor::scalar(T::narrow(sum(&terms) / divisor))),
         };
-        let hits = joined(|line| line.hit)?;
+        let hits = joined(hits)?;
         let output = match (self.spread(call.lines.length), target) {
             (Some(spread), CrossEntropyTarget::Classes(_)) => {
-                let (all, kept) = (joined(|line| line.all)?, T::narrow(1.0 - self.options.smoothing().unwrap_or(0.0)));
+                let (all, kept) = (joined(all)?, T::narrow(1.0 - self.options.smoothing().unwrap_or(0.0)));
                 let pairs = hits.as_slice().iter().zip(all.as_slice());
                 Tensor::from_vec(hits.shape(), pairs.map(|(&hit, &all)| kept * hit + spread * all).collect())?
             }
             _ => hits,
         };
-        Ok((output, known))
+        Ok((output, lines))
     }
 
     /// Of an input without elements: losses of 0, if it has items. ε/C of no classes is no number, nor is then a sum.
@@ -290,10 +300,12 @@ impl<T: Float> CrossEntropyLoss<T> {
             (CrossEntropyTarget::Probabilities(_), _) => call.shape.iter().product::<usize>() as f64,
             (CrossEntropyTarget::Classes(classes), weight) => {
                 let counted = classes.as_slice().iter().filter(|class| **class != self.options.ignore_index);
-                let classes = counted.filter_map(|class| usize::try_from(*class).ok());
                 match weight {
-                    None => classes.count() as f64,
-                    Some(weight) => classes.map(|class| weight.as_slice()[class].widen()).sum(),
+                    None => counted.count() as f64,
+                    Some(weight) => {
+                        let classes = counted.filter_map(|class| usize::try_from(*class).ok());
+                        classes.map(|class| weight.as_slice()[class].widen()).sum()
+                    }
                 }
             }
         }

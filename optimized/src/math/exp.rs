@@ -136,12 +136,27 @@ pub(super) fn exp_of_not_negligible<T: Exp, S: Simd>(s: S, x: T::Register<S>) ->
 /// eˣ of each lane, for any x.
 #[inline(always)]
 pub fn exp_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let (lowest, highest) = (T::splat(s, T::LOWEST), T::splat(s, T::HIGHEST));
+    let highest = T::splat(s, T::HIGHEST);
+    T::where_less(s, (highest, x), T::splat(s, T::INFINITY), exp_without_overflow::<T, S>(s, x))
+}
+
+/// The same of each lane whose x is not above `HIGHEST`, such as one that a maximum was subtracted from; NaN of NaN.
+#[inline(always)]
+pub fn exp_without_overflow<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+    let lowest = T::splat(s, T::LOWEST);
     let (y, shifted) = power::<T, S>(s, x);
     let (a, b) = T::powers_of_two(s, shifted); // 4
     let y = T::times(s, T::times(s, y, a), b);
-    let y = T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y); // 5
-    T::where_less(s, (highest, x), T::splat(s, T::INFINITY), y)
+    T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y) // 5
+}
+
+/// ½eˣ of each lane whose x is not above `HIGHEST`, but of those below `NEGLIGIBLE`, ½e^`NEGLIGIBLE`: for sums where neither counts.
+/// NaN of NaN.
+#[inline(always)]
+pub fn half_exp_of_sums<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+    let negligible = T::splat(s, T::NEGLIGIBLE);
+    let (y, shifted) = power::<T, S>(s, T::where_less(s, (x, negligible), negligible, x));
+    T::times(s, y, T::half_power_of_two(s, shifted))
 }
 
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ use crate::kernels::embedding::{self, Places, Sums};
 use crate::kernels::entropy::{self, OfLogits, Operand};
 use crate::kernels::norm::{self, Affine, Input, Moments, Planes, Way as Nesting};
 use crate::kernels::packed::{self, Matrix};
+use crate::kernels::recurrent::{Cell, Direction, Gated, Gradients, RELU, TANH, Trace};
 use crate::kernels::softmax::{self, Lines};
 use crate::kernels::strided::{self, Broadcast};
 use crate::kernels::windows::Axis;
@@ -129,7 +130,7 @@ fn of_lines<T: Float>(kernel: (Isa, Threads), lines: Lines) {
     let problem = |target| cross_entropy::Problem { lines, x, target, weight: None, kept: T::ONE, spread: None };
     let of_classes = problem(Target::Classes { classes: &classes, ignored: -100 });
     let of_probabilities = problem(Target::Probabilities(g));
-    let known = cross_entropy::forward(kernel, of_classes);
+    let known = cross_entropy::forward(kernel, of_classes).lines;
     let backward = |problem| cross_entropy::Backward { problem, known: &known, kappa: Kappa::All(T::ONE) };
     if inner == 1 {
         guarded("softmax by lines", len, |[y]| softmax::forward_lines(kernel, lines, x, Output::Given(y)));
@@ -324,6 +325,56 @@ fn windows_and_rows_are_written_and_nothing_else() {
             guarded("rows back", 11 * size, |[dw]| {
                 embedding::scatter(kernel, &sums, (g.get(), size), Output::Given(dw));
             });
+        }
+    }
+}
+
+/// A layer of [`Direction`], whose buffers are lent one by one, as they are of different lengths.
+fn of_steps<T: Float, C: Cell<T, G, K>, const G: usize, const K: usize>(
+    cell: C,
+    kernel: (Isa, Threads),
+    [length, batch, inputs, hidden]: [usize; 4],
+    reversed: bool,
+) {
+    let (rows, all, state) = (G * hidden, length * batch, batch * hidden);
+    let lens = [rows * inputs, rows * hidden, rows, rows, all * inputs, all * hidden, state];
+    let operands = [0, 1, 2, 3, 4, 5, 6].map(|i| Numbers::<T>::new(lens[i], i as u64));
+    let [weight_ih, weight_hh, bias_ih, bias_hh, x, g, hx] = operands.each_ref().map(Numbers::get);
+    let (bias_ih, bias_hh) = (Some(bias_ih), Some(bias_hh));
+    let of = Direction { length, batch, inputs, hidden, reversed, weight_ih, weight_hh, bias_ih, bias_hh };
+    let [states, kept] = of.lengths(cell, true);
+    let mut trace = Trace { states: vec![T::ZERO; states], kept: vec![T::ZERO; kept] };
+    guarded("what steps keep", kept, |[kept]| {
+        of.forward(cell, kernel, x, Some(hx), (&mut trace.states, kept)).unwrap();
+        trace.kept.copy_from_slice(kept);
+    });
+    guarded_zeros("states", states, |[states]| {
+        of.forward(cell, kernel, x, None, (states, &mut vec![T::ZERO; kept])).unwrap();
+    });
+    for lent in [0, 1, 2, 3, 4, 6] {
+        // The last is the gradient of the last state, and becomes that of the first.
+        let before = T::narrow(if lent == 6 { 0.0 } else { f64::NAN });
+        guarded_from(&format!("back through steps: {lent}"), lens[lent], before, |[buffer]| {
+            let mut others = lens.map(|len| vec![T::ZERO; len]);
+            let mut buffers = others.each_mut().map(Vec::as_mut_slice);
+            buffers[lent] = buffer;
+            let [weight_ih, weight_hh, bias_ih, bias_hh, dx, _, of_state] = buffers;
+            let gradients = Gradients { weight_ih, weight_hh, bias_ih: Some(bias_ih), bias_hh: Some(bias_hh) };
+            of.backward(cell, kernel, (x, &trace), (g, of_state), (gradients, dx)).unwrap();
+        });
+    }
+}
+
+#[test]
+fn steps_are_written_and_nothing_else() {
+    for kernel in kernels() {
+        for sizes in [[1, 1, 1, 1], [3, 2, 5, 7], [2, 9, 33, 17], [4, 1, 3, 40], [2, 33, 65, 67]] {
+            for reversed in [false, true] {
+                of_steps::<f32, _, 3, 4>(Gated, kernel, sizes, reversed);
+                of_steps::<f64, _, 3, 4>(Gated, kernel, sizes, reversed);
+                of_steps::<f32, _, 1, 0>(TANH, kernel, sizes, reversed);
+                of_steps::<f64, _, 1, 0>(RELU, kernel, sizes, reversed);
+            }
         }
     }
 }

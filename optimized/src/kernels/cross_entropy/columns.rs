@@ -1,6 +1,6 @@
 //! Lines side by side, each with a class: departure 6.
 
-use super::{Backward, Classes, Line, Problem};
+use super::{Backward, Classes, Finding, Line, Problem};
 use crate::kernels::softmax::{Places, exp_in_place, raise};
 use crate::kernels::tiles::Tile;
 use crate::math::{Exp, Ln, registers};
@@ -12,20 +12,20 @@ const WIDTH: usize = 512;
 /// Fewer lines do not go together: they do not fill a register.
 pub const LEAST: usize = MOST_LANES;
 
-/// What is known of the lines from `first` on.
+/// What is found of the lines from `first` on.
 #[inline(always)]
 pub fn forward<T: Ln, S: Simd>(
     s: S,
     problem: &Problem<'_, T>,
     classes: Classes<'_>,
     first: usize,
-    known: &mut [Line<T>],
+    found: &mut Finding<'_, T>,
 ) {
     let (length, inner) = (problem.lines.length, problem.lines.inner);
     let mut at = 0;
-    while at < known.len() {
+    while at < found.lines.len() {
         let line = first + at;
-        let width = WIDTH.min(inner - line % inner).min(known.len() - at);
+        let width = WIDTH.min(inner - line % inner).min(found.lines.len() - at);
         let start = line / inner * length * inner + line % inner;
         let (mut most, mut sums, mut powers) = ([-T::INFINITY; WIDTH], [T::ZERO; WIDTH], [T::ZERO; WIDTH]);
         let (most, sums, powers) = (&mut most[..width], &mut sums[..width], &mut powers[..width]);
@@ -43,13 +43,13 @@ pub fn forward<T: Ln, S: Simd>(
             }
         }
         logarithms::<T, S>(s, sums);
-        for (i, known) in known[at..at + width].iter_mut().enumerate() {
+        for i in 0..width {
             let (largest, log_sum) = (most[i], sums[i]);
             let mut hit = T::ZERO;
             if let Some(class) = classes.of(line + i) {
                 hit = -problem.weighted(class, (problem.x[start + class * inner + i] - largest) - log_sum);
             }
-            *known = Line { largest, log_sum, hit, all: T::ZERO };
+            found.set(at + i, Line { largest, log_sum }, hit, T::ZERO);
         }
         at += width;
     }

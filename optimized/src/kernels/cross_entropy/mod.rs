@@ -10,7 +10,9 @@
 //! 4. ln of the sum is the system's, in f64 and rounded once, but for departure 6: there is one for each line;
 //! 5. threads take lines that the shape alone decides on;
 //! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row: each has
-//!    one sum, and ln is our own.
+//!    one sum, and ln is our own;
+//! 7. m and L of a line are found in one sweep: e^(x − m) of a block is summed with the largest so far, and what was summed before is
+//!    multiplied by e^(m_before − m) where that grows; numbers that are nothing beside the largest's 1 are not exact.
 
 mod columns;
 
@@ -59,17 +61,39 @@ impl Classes<'_> {
     }
 }
 
-/// What is known of a line after forward.
+/// What backward needs to know of a line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Line<T> {
     /// The largest logit, m.
     pub largest: T,
     /// ln Σ e^(x − m).
     pub log_sum: T,
+}
+
+/// What forward finds of each line, in the order of the lines' elements.
+#[derive(Debug)]
+pub struct Found<T> {
+    pub lines: Vec<Line<T>>,
     /// −w·s of the class; or the loss, where the target holds probabilities.
-    pub hit: T,
-    /// −Σ w·s, where it is asked for.
-    pub all: T,
+    pub hits: Vec<T>,
+    /// −Σ w·s, where classes are smoothed; else nothing.
+    pub all: Vec<T>,
+}
+
+/// The same of some lines, while it is being found.
+struct Finding<'a, T> {
+    lines: &'a mut [Line<T>],
+    hits: &'a mut [T],
+    all: &'a mut [T],
+}
+
+impl<T> Finding<'_, T> {
+    fn set(&mut self, i: usize, line: Line<T>, hit: T, all: T) {
+        (self.lines[i], self.hits[i]) = (line, hit);
+        if let Some(place) = self.all.get_mut(i) {
+            *place = all;
+        }
+    }
 }
 
 /// The target of a line.
@@ -97,7 +121,7 @@ impl<'a, T: Lanes> Problem<'a, T> {
         match self.target {
             Target::Classes { classes, ignored } if self.spread.is_none() => {
                 let together = self.lines.inner.min(self.lines.lines_a_task());
-                (together >= columns::LEAST && self.lines.inner > 1).then_some(Classes { classes, ignored })
+                (together >= columns::LEAST).then_some(Classes { classes, ignored })
             }
             _ => None,
         }
@@ -134,20 +158,25 @@ impl<'a, T: Lanes> Problem<'a, T> {
     }
 }
 
-/// What is known of every line, in the order of the lines' elements.
-pub fn forward<T: Ln>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Vec<Line<T>> {
-    let mut known = vec![Line::default(); problem.count()];
-    let size = problem.lines.lines_a_task();
-    threads::for_each(threads, known.chunks_mut(size).enumerate(), |(task, known)| {
-        simd::run(isa, Forward { problem, first: task * size, known }); // 5
+/// What is found of every line.
+pub fn forward<T: Ln>((isa, threads): (Isa, Threads), problem: Problem<'_, T>) -> Found<T> {
+    let (count, size) = (problem.count(), problem.lines.lines_a_task());
+    let smoothed = problem.spread.is_some() && problem.probabilities().is_none();
+    let (mut lines, mut hits) = (vec![Line::default(); count], vec![T::ZERO; count]);
+    let mut all = vec![T::ZERO; if smoothed { count } else { 0 }];
+    let mut of_all = all.chunks_mut(size);
+    let parts = lines.chunks_mut(size).zip(hits.chunks_mut(size));
+    let tasks = parts.map(|(lines, hits)| Finding { lines, hits, all: of_all.next().unwrap_or_default() });
+    threads::for_each(threads, tasks.enumerate(), |(task, found)| {
+        simd::run(isa, Forward { problem, first: task * size, found }); // 5
     });
-    known
+    Found { lines, hits, all }
 }
 
 struct Forward<'a, T> {
     problem: Problem<'a, T>,
     first: usize,
-    known: &'a mut [Line<T>],
+    found: Finding<'a, T>,
 }
 
 impl<T: Ln> Kernel for Forward<'_, T> {
@@ -155,24 +184,25 @@ impl<T: Ln> Kernel for Forward<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { problem, first, known } = self;
+        let Self { problem, first, mut found } = self;
         record::<S>(problem.lines);
         let (length, inner) = (problem.lines.length, problem.lines.inner);
         if let Some(classes) = problem.plain_classes() {
-            return columns::forward(s, &problem, classes, first, known); // 6
+            return columns::forward(s, &problem, classes, first, &mut found); // 6
         }
         let mut memory = [Vec::new(), Vec::new()];
         let mut at = 0;
-        while at < known.len() {
+        while at < found.lines.len() {
             let line = first + at;
-            let count = if inner == 1 { 1 } else { STRIP.min(inner - line % inner).min(known.len() - at) };
+            let count = if inner == 1 { 1 } else { STRIP.min(inner - line % inner).min(found.lines.len() - at) };
             let [of_x, of_t] = &mut memory;
             let x = side_by_side(problem.lines, problem.x, (line, count), of_x);
             let t = problem.probabilities().map(|t| side_by_side(problem.lines, t, (line, count), of_t));
             for i in 0..count {
                 let part = i * length..(i + 1) * length;
                 let target = problem.line_target(line + i, t.map(|t| &t[part.clone()]));
-                known[at + i] = forward_line(s, &problem, &x[part], target);
+                let (line, hit, all) = forward_line(s, &problem, &x[part], target);
+                found.set(at + i, line, hit, all);
             }
             at += count;
         }
@@ -209,10 +239,16 @@ fn side_by_side<'a, T: Lanes>(
     memory
 }
 
+/// What is found of a line: what backward needs, −w·s of the class (or the loss), and −Σ w·s.
 #[inline(always)]
-fn forward_line<T: Exp, S: Simd>(s: S, problem: &Problem<'_, T>, x: &[T], target: LineTarget<'_, T>) -> Line<T> {
-    let largest = largest::<T, S>(s, x);
-    let log_sum = T::narrow(sum_of_exponentials::<T, S>(s, x, largest).widen().ln()); // 4
+fn forward_line<T: Exp, S: Simd>(
+    s: S,
+    problem: &Problem<'_, T>,
+    x: &[T],
+    target: LineTarget<'_, T>,
+) -> (Line<T>, T, T) {
+    let (largest, sum) = largest_and_sum::<T, S>(s, x);
+    let log_sum = T::narrow(sum.widen().ln()); // 4
     let logarithm = |c: usize| (x[c] - largest) - log_sum;
     let (hit, all) = match target {
         LineTarget::Class(None) => (T::ZERO, T::ZERO),
@@ -226,33 +262,59 @@ fn forward_line<T: Exp, S: Simd>(s: S, problem: &Problem<'_, T>, x: &[T], target
             (-sum_of_terms(x.len(), term), T::ZERO)
         }
     };
-    Line { largest, log_sum, hit, all }
+    (Line { largest, log_sum }, hit, all)
 }
 
-/// Σ e^(x − m).
+/// Elements of a line that are summed once their largest is known: so few that memory goes on ahead of the sweep while they are
+/// summed. 1024 lines of 32,000 f32 take 10.9 ms by blocks of 512, on one thread; by 4096, 14.9; in two sweeps, 16.5.
+const BLOCK: usize = 512;
+
+/// m and Σ e^(x − m), of a line of at least one element.
 #[inline(always)]
-fn sum_of_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T {
-    let m = T::splat(s, m);
+fn largest_and_sum<T: Exp, S: Simd>(s: S, x: &[T]) -> (T, T) {
+    let (mut m, mut halves) = (-T::INFINITY, [T::splat(s, T::ZERO); 4]);
+    for x in x.chunks(BLOCK) {
+        let most = largest::<T, S>(s, x);
+        if m < most {
+            let factor = registers::exp_without_overflow::<T, S>(s, T::splat(s, m - most)); // 7
+            for half in &mut halves {
+                *half = T::times(s, *half, factor);
+            }
+            m = most;
+        }
+        // As long as all are −∞ (or NaN), they are held against 0: a later factor of 0 forgets them.
+        let centre = if m == -T::INFINITY { T::ZERO } else { m };
+        add_half_exponentials::<T, S>(s, x, centre, &mut halves);
+    }
+    if m == -T::INFINITY {
+        return (m, T::narrow(f64::NAN));
+    }
+    let half = T::sum(s, T::plus(s, T::plus(s, halves[0], halves[1]), T::plus(s, halves[2], halves[3])));
+    (m, half + half)
+}
+
+/// Adds ½e^(x − m) to four sums.
+#[inline(always)]
+fn add_half_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, sums: &mut [T::Register<S>; 4]) {
+    let of_m = T::splat(s, m);
     let (registers, tail) = T::registers::<S>(x);
     let (fours, rest) = registers.as_chunks::<4>();
-    let mut sums = [T::splat(s, T::ZERO); 4];
     for x in fours {
         for i in 0..4 {
-            sums[i] = T::plus(s, sums[i], registers::exp::<T, S>(s, T::minus(s, x[i], m)));
+            sums[i] = T::plus(s, sums[i], registers::half_exp_of_sums::<T, S>(s, T::minus(s, x[i], of_m)));
         }
     }
     for x in rest {
-        sums[0] = T::plus(s, sums[0], registers::exp::<T, S>(s, T::minus(s, *x, m)));
+        sums[0] = T::plus(s, sums[0], registers::half_exp_of_sums::<T, S>(s, T::minus(s, *x, of_m)));
     }
-    let sum = T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])));
-    if tail.is_empty() {
-        return sum;
+    if !tail.is_empty() {
+        // The lanes beyond the tail belong to no sum.
+        let mut last = [T::ZERO; simd::MOST_LANES];
+        let last = &mut last[..T::lanes::<S>()];
+        let halves = registers::half_exp_of_sums::<T, S>(s, T::minus(s, T::load_partial(s, tail), of_m));
+        T::store_partial(s, &mut last[..tail.len()], halves);
+        sums[1] = T::plus(s, sums[1], T::registers::<S>(last).0[0]);
     }
-    // The lanes beyond the tail hold e^−m: they do not belong to the sum.
-    let mut last = [T::ZERO; simd::MOST_LANES];
-    let last = &mut last[..tail.len()];
-    T::store_partial(s, last, registers::exp::<T, S>(s, T::minus(s, T::load_partial(s, tail), m)));
-    last.iter().fold(sum, |sum, x| sum + *x)
 }
 
 /// The sum of `count` terms, in eight short sums.
@@ -317,7 +379,7 @@ impl<T: Exp> Backward<'_, T> {
     #[inline(always)]
     fn line<S: Simd>(&self, s: S, line: usize, x: &[T], target: LineTarget<'_, T>, dx: &mut [T], dt: Option<&mut [T]>) {
         let Self { problem, known, .. } = self;
-        let (kappa, Line { largest, log_sum, .. }) = (self.kappa(line), known[line]);
+        let (kappa, Line { largest, log_sum }) = (self.kappa(line), known[line]);
         let sum = match target {
             LineTarget::Class(Some(y)) => match problem.spread {
                 None => {
@@ -366,7 +428,7 @@ impl<T: Exp> Backward<'_, T> {
     /// The same of a line with a class that is not smoothed: zeros but for the class, so that each element is written once.
     #[inline(always)]
     fn class_line<S: Simd>(&self, s: S, (line, class): (usize, usize), x: &[T], dx: Block<'_, T>) {
-        let Line { largest, log_sum, .. } = self.known[line];
+        let Line { largest, log_sum } = self.known[line];
         let of_class = -(self.kappa(line) * self.problem.w(class));
         let shares = Shares { largest, log_sum, sum: of_class };
         let mut of_share = [T::ZERO];
@@ -389,7 +451,7 @@ impl<T: Exp> Map<T> for Shares<T> {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
         let (m, log_sum) = (T::splat(s, self.largest), T::splat(s, self.log_sum));
-        let power = registers::exp::<T, S>(s, T::minus(s, T::minus(s, x, m), log_sum));
+        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::minus(s, x, m), log_sum));
         T::minus(s, T::splat(s, T::ZERO), T::times(s, power, T::splat(s, self.sum)))
     }
 }
@@ -400,12 +462,12 @@ fn subtract_shares<T: Exp, S: Simd>(s: S, x: &[T], (m, log_sum): (T, T), sum: T,
     let (m, log_sum, sum) = (T::splat(s, m), T::splat(s, log_sum), T::splat(s, sum));
     let ((x, x_tail), (dx, dx_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(dx));
     for (x, dx) in x.iter().zip(dx) {
-        let power = registers::exp::<T, S>(s, T::minus(s, T::minus(s, *x, m), log_sum));
+        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::minus(s, *x, m), log_sum));
         *dx = T::minus(s, *dx, T::times(s, power, sum));
     }
     if !x_tail.is_empty() {
         let logarithm = T::minus(s, T::minus(s, T::load_partial(s, x_tail), m), log_sum);
-        let share = T::times(s, registers::exp::<T, S>(s, logarithm), sum);
+        let share = T::times(s, registers::exp_without_overflow::<T, S>(s, logarithm), sum);
         let difference = T::minus(s, T::load_partial(s, dx_tail), share);
         T::store_partial(s, dx_tail, difference);
     }

@@ -10,38 +10,70 @@ pub struct Lines<'a, T> {
     problem: &'a Problem,
     windows: Range<usize>,
     memory: &'a mut [T],
-    /// The length of a line.
-    len: usize,
-    /// How far apart the windows of neighbouring taps begin in a line.
-    step: usize,
+    layout: Layout,
     /// The row of the input that each slot holds lines of; `Some(None)`: zeros.
     held: Vec<Option<Option<usize>>>,
     /// Where the windows of each term begin in memory: channel by channel, tap by tap.
     places: Vec<usize>,
 }
 
-/// The length of a line of so many windows, and the distance between neighbouring taps in it. Windows that start at every
-/// place share their elements, unless taps lie far apart.
-fn layout(problem: &Problem, windows: usize) -> (usize, usize) {
-    let width = &problem.axes[1];
-    let reach = (width.kernel - 1).saturating_mul(width.dilation);
-    match width.stride {
-        1 if reach <= (width.kernel - 1) * windows => (windows + reach, width.dilation),
-        _ => (width.kernel * windows, windows),
+/// Where the windows of each tap begin in a line.
+///
+/// Taps whose distance is a multiple of the stride read the same elements, some windows apart: they are of one *phase*, and
+/// share a part of the line. At a stride of 2, the parts hold the even and the odd elements of a row.
+#[derive(Debug, PartialEq)]
+struct Layout {
+    /// Phases: the taps j, j + `phases`, j + 2·`phases` and so on are of one.
+    phases: usize,
+    /// How many windows those lie apart.
+    shift: usize,
+    /// The distance between the parts.
+    part: usize,
+}
+
+impl Layout {
+    /// Of so many windows. Where those of a phase are fewer than the windows lie apart, each tap has its own part.
+    fn new(problem: &Problem, windows: usize) -> Self {
+        let width = &problem.axes[1];
+        let divisor = greatest_common_divisor(width.stride, width.dilation);
+        let shift = width.dilation / divisor;
+        if shift > windows {
+            return Self { phases: width.kernel, shift: 0, part: windows };
+        }
+        let phases = (width.stride / divisor).min(width.kernel);
+        Self { phases, shift, part: windows + (width.kernel.div_ceil(phases) - 1) * shift }
     }
+
+    fn len(&self) -> usize {
+        self.phases * self.part
+    }
+
+    /// Where the windows of a tap begin.
+    fn place(&self, tap: usize) -> usize {
+        tap % self.phases * self.part + tap / self.phases * self.shift
+    }
+
+    /// How many windows beyond those of its first tap a phase has, of so many taps.
+    fn beyond(&self, phase: usize, taps: usize) -> usize {
+        (taps - 1 - phase) / self.phases * self.shift
+    }
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The memory that lines of so many windows take.
 pub fn memory(problem: &Problem, windows: usize) -> usize {
-    problem.axes[0].kernel * problem.inputs * layout(problem, windows).0 + MOST_LANES
+    problem.axes[0].kernel * problem.inputs * Layout::new(problem, windows).len() + MOST_LANES
 }
 
 impl<'a, T: Lanes> Lines<'a, T> {
     /// Lines of some windows, in memory of the length that [`memory`] says.
     pub fn new(problem: &'a Problem, windows: Range<usize>, memory: &'a mut [T]) -> Self {
-        let (len, step) = layout(problem, windows.len());
+        let layout = Layout::new(problem, windows.len());
         let held = vec![None; problem.axes[0].kernel];
-        Self { problem, windows, memory, len, step, held, places: vec![0; problem.depth()] }
+        Self { problem, windows, memory, layout, held, places: vec![0; problem.depth()] }
     }
 
     /// Has lines of another image, or of other channels, read.
@@ -53,27 +85,24 @@ impl<'a, T: Lanes> Lines<'a, T> {
     /// the memory that the lines are in, and where the windows of each term begin in it.
     #[inline(always)]
     pub fn of_row(&mut self, x: &[T], a: usize) -> (&[T], &[usize]) {
-        let [height, width] = &self.problem.axes;
-        let (inputs, area) = (self.problem.inputs, self.problem.area());
+        let Self { problem, windows, memory, layout, held, places } = self;
+        let [height, width] = &problem.axes;
+        let (inputs, area, len) = (problem.inputs, problem.area(), layout.len());
         for i in 0..height.kernel {
             // Where taps of later rows meet those of earlier ones, a row of the input has the same slot for both.
             let turn = if height.stride % height.dilation == 0 { a * (height.stride / height.dilation) } else { 0 };
             let slot = (turn + i) % height.kernel;
             let source = height.source(a, i);
-            let lines = &mut self.memory[slot * inputs * self.len..][..inputs * self.len];
-            if self.held[slot] != Some(source) {
-                self.held[slot] = Some(source);
+            let lines = &mut memory[slot * inputs * len..][..inputs * len];
+            if held[slot] != Some(source) {
+                held[slot] = Some(source);
                 match source {
                     Some(h) => {
-                        for (line, x) in lines.chunks_mut(self.len).zip(x.chunks(area)) {
+                        for (line, x) in lines.chunks_mut(len).zip(x.chunks(area)) {
                             let row = &x[h * width.size..][..width.size];
-                            if self.step < self.windows.len() {
-                                let windows = self.windows.start..self.windows.start + self.len;
-                                width.read(row, 0, windows, line);
-                            } else {
-                                for (j, line) in line.chunks_mut(self.windows.len()).enumerate() {
-                                    width.read(row, j, self.windows.clone(), line);
-                                }
+                            for (phase, part) in line.chunks_mut(layout.part).enumerate() {
+                                let windows = windows.start..windows.end + layout.beyond(phase, width.kernel);
+                                width.read(row, phase, windows.clone(), &mut part[..windows.len()]);
                             }
                         }
                     }
@@ -81,12 +110,12 @@ impl<'a, T: Lanes> Lines<'a, T> {
                 }
             }
             for c in 0..inputs {
-                let places = &mut self.places[(c * height.kernel + i) * width.kernel..][..width.kernel];
-                let first = (slot * inputs + c) * self.len;
-                places.iter_mut().enumerate().for_each(|(j, place)| *place = first + j * self.step);
+                let places = &mut places[(c * height.kernel + i) * width.kernel..][..width.kernel];
+                let first = (slot * inputs + c) * len;
+                places.iter_mut().enumerate().for_each(|(j, place)| *place = first + layout.place(j));
             }
         }
-        (self.memory, &self.places)
+        (memory, places)
     }
 }
 
@@ -100,7 +129,7 @@ mod tests {
     fn lines_hold_what_windows_read() {
         for mode in [PaddingMode::Zeros, PaddingMode::Reflect, PaddingMode::Circular] {
             for (stride, dilation, kernel) in
-                [(1, 1, 3), (1, 2, 2), (2, 1, 3), (2, 2, 3), (3, 2, 2), (1, 6, 2), (4, 1, 1)]
+                [(1, 1, 3), (1, 2, 2), (2, 1, 3), (2, 2, 3), (3, 2, 2), (1, 6, 2), (4, 1, 1), (2, 3, 2), (3, 1, 4)]
             {
                 let options =
                     Conv2dOptions::new(2, 1, kernel).stride(stride).dilation(dilation).padding(2).padding_mode(mode);
@@ -127,12 +156,18 @@ mod tests {
     }
 
     #[test]
-    fn windows_share_their_elements_where_that_is_shorter() {
-        let of = |stride: usize, dilation: usize| {
-            let options = Conv2dOptions::new(1, 1, 3).stride(stride).dilation(dilation);
-            layout(&Problem::new(&options, &[1, 500, 500]), 20)
+    fn taps_of_a_phase_share_their_elements_where_that_is_shorter() {
+        let of = |kernel: usize, stride: usize, dilation: usize| {
+            let options = Conv2dOptions::new(1, 1, kernel).stride(stride).dilation(dilation);
+            Layout::new(&Problem::new(&options, &[1, 500, 500]), 20)
         };
-        assert_eq!([of(1, 1), of(1, 19), of(1, 20), of(1, 21)], [(22, 1), (58, 19), (60, 20), (60, 20)]);
-        assert_eq!([of(2, 1), of(2, 50)], [(60, 20); 2]);
+        let due = |phases, shift, part| Layout { phases, shift, part };
+        assert_eq!([of(3, 1, 1), of(3, 1, 20)], [due(1, 1, 22), due(1, 20, 60)]);
+        assert_eq!(of(3, 1, 21), due(3, 0, 20));
+        assert_eq!([of(7, 2, 1), of(7, 2, 2), of(7, 4, 6)], [due(2, 1, 23), due(1, 1, 26), due(2, 3, 29)]);
+        assert_eq!([of(3, 5, 1), of(2, 7, 60)], [due(3, 1, 20), due(2, 0, 20)]);
+        let seven = of(7, 2, 1);
+        assert_eq!([0, 1, 2, 6].map(|tap| seven.place(tap)), [0, 23, 1, 3]);
+        assert_eq!([0, 1].map(|phase| seven.beyond(phase, 7)), [3, 2]);
     }
 }

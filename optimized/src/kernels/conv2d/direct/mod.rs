@@ -1,16 +1,16 @@
-//! Convolutions straight from the input, for few terms: depthwise ones, groups of few channels, single channels.
+//! Convolutions straight from the input, for few terms: depthwise ones, groups of few channels, stems, strided ones.
 //!
 //! The plain loop is that of the parent file. We depart from it:
 //! 1. what the windows of a row of the output read along a row of the input is a *line* ([`lines`]), which holds padding
-//!    and stride already, so that all options go through one loop; lines are kept while the next rows of the output read
-//!    them, too;
+//!    already, and is split by the phases of the stride, so that all options go through one loop; lines are read once for all
+//!    output channels of a group, and kept while the next rows of the output read them, too;
 //! 2. forward, some output channels by some registers along the row stay in registers, while all terms are added;
 //! 3. the input's gradient is a convolution itself where windows start at every element, and is added to row by row and
 //!    tap by tap elsewhere;
 //! 4. the weight's gradient is a register of sums for each term, four of which take part in each register of the
 //!    output's;
-//! 5. threads take some output channels of an image, some planes of the input's gradient, or the terms of an output
-//!    channel.
+//! 5. threads take some rows of a group's output channels in an image, some planes of the input's gradient, or the terms of
+//!    an output channel.
 
 mod input;
 mod lines;

@@ -4,13 +4,18 @@ use super::super::Problem;
 use super::lines::{self, Lines};
 use super::{BLOCK, COUNTER};
 use crate::counters;
-use crate::kernels::tiles::parts;
+use crate::kernels::packed::for_each_tile;
+use crate::kernels::tiles::Tile;
 use crate::memory::scratch;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
-use crate::threads::{self, Threads};
+use crate::threads::Threads;
+use std::ops::Range;
 
-/// Output channels of a task: as many as are computed together.
+/// Output channels that are computed together.
 const CHANNELS: usize = 4;
+
+/// Tasks of an image, of few: bands of rows, so that threads end together.
+const BANDS: usize = 8;
 
 /// The output.
 pub fn forward<T: Lanes>(
@@ -19,115 +24,127 @@ pub fn forward<T: Lanes>(
     (x, w, bias): (&[T], &[T], Option<&[T]>),
     y: &mut [T],
 ) {
-    let (depth, positions) = (problem.depth(), problem.positions());
+    let (depth, outputs, columns) = (problem.depth(), problem.outputs, problem.axes[1].windows);
     let image = problem.inputs * problem.area();
-    let tasks = parts(y, problem.outputs * positions, CHANNELS * positions); // 5
-    threads::for_each(threads, tasks, |(plane, part, y)| {
-        let first = plane % problem.groups * problem.outputs + part * CHANNELS;
-        let w = &w[first * depth..][..y.len() / positions * depth];
-        let (x, bias) = (&x[plane * image..][..image], bias.map(|bias| &bias[first..]));
-        scratch(lines::memory(problem, BLOCK.min(problem.axes[1].windows)), |memory| {
-            simd::run(isa, Channels { problem, x, w, bias, y, memory });
+    let sizes = [1, BANDS].map(|bands| (outputs, problem.axes[0].windows.div_ceil(bands) * columns));
+    for_each_tile(threads, y, (outputs, problem.positions()), sizes, |plane, tile| {
+        let first = plane % problem.groups * outputs;
+        let (x, w) = (&x[plane * image..][..image], &w[first * depth..][..outputs * depth]);
+        let bias = bias.map(|bias| &bias[first..][..outputs]);
+        scratch(lines::memory(problem, BLOCK.min(columns)), |memory| {
+            simd::run(isa, Band { problem, x, w, bias, tile, memory }); // 5
         });
     });
 }
 
-/// Some output channels of an image.
-struct Channels<'a, T> {
+/// Some rows of all output channels of a group in an image.
+struct Band<'a, T> {
     problem: &'a Problem,
     /// The input channels of the group.
     x: &'a [T],
     w: &'a [T],
     bias: Option<&'a [T]>,
-    y: &'a mut [T],
+    tile: Tile<'a, T>,
     memory: &'a mut [T],
 }
 
-impl<T: Lanes> Kernel for Channels<'_, T> {
+impl<T: Lanes> Kernel for Band<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(COUNTER, Isa::of::<S>());
-        let Self { problem, x, w, bias, y, memory } = self;
-        let [rows, columns] = problem.axes.map(|axis| axis.windows);
+        let Self { problem, x, w, bias, mut tile, memory } = self;
+        let columns = problem.axes[1].windows;
+        let (first, rows) = (tile.column / columns, tile.width() / columns);
         for start in (0..columns).step_by(BLOCK) {
             let windows = start..columns.min(start + BLOCK);
             let memory = &mut memory[..lines::memory(problem, windows.len())];
             let mut lines = Lines::new(problem, windows.clone(), memory);
             for a in 0..rows {
-                let (lines, places) = lines.of_row(x, a); // 1
-                let depth = places.len();
-                let mut y = y.chunks_mut(rows * columns).map(|y| &mut y[a * columns..][windows.clone()]);
-                let terms = |m: usize| (&w[m * depth..][..depth], bias.map_or(T::ZERO, |bias| bias[m]));
-                if w.len() == CHANNELS * depth {
-                    let y: [&mut [T]; CHANNELS] = std::array::from_fn(|_| y.next().unwrap_or_default());
-                    Row { lines, places, terms: std::array::from_fn(terms) }.write(s, y);
-                } else {
-                    for (m, y) in y.enumerate() {
-                        Row { lines, places, terms: [terms(m)] }.write(s, [y]);
-                    }
+                let (lines, places) = lines.of_row(x, first + a); // 1
+                let row = Row { lines, places, w, bias };
+                let windows = a * columns + windows.start..a * columns + windows.end;
+                let (fours, rest) = tile.rows.as_chunks_mut::<CHANNELS>();
+                for (i, y) in fours.iter_mut().enumerate() {
+                    row.write(s, i * CHANNELS, y, windows.clone());
+                }
+                let (twos, rest) = rest.as_chunks_mut::<2>();
+                let mut channel = fours.len() * CHANNELS;
+                for y in twos {
+                    row.write(s, channel, y, windows.clone());
+                    channel += 2;
+                }
+                for y in rest {
+                    row.write(s, channel, std::array::from_mut(y), windows.clone());
                 }
             }
         }
     }
 }
 
-/// A row of M output channels, each with its weights and bias.
-struct Row<'a, T, const M: usize> {
+/// What a row of the output is computed of.
+struct Row<'a, T> {
     lines: &'a [T],
     places: &'a [usize],
-    terms: [(&'a [T], T); M],
+    w: &'a [T],
+    bias: Option<&'a [T]>,
 }
 
-impl<T: Lanes, const M: usize> Row<'_, T, M> {
+impl<T: Lanes> Row<'_, T> {
+    /// Some windows of M output channels from `first` on.
     #[inline(always)]
-    fn write<S: Simd>(&self, s: S, mut y: [&mut [T]; M]) {
-        let (width, single) = (y[0].len(), T::lanes::<S>());
-        let mut at = 0;
+    fn write<S: Simd, const M: usize>(&self, s: S, first: usize, y: &mut [&mut [T]; M], windows: Range<usize>) {
+        let depth = self.places.len();
+        let terms = std::array::from_fn(|m| {
+            (&self.w[(first + m) * depth..][..depth], self.bias.map_or(T::ZERO, |bias| bias[first + m]))
+        });
+        let (width, single) = (windows.len(), T::lanes::<S>());
         // As many accumulators as leave room for a line's registers and a weight.
-        if M == 1 || S::REGISTER_COUNT >= 32 {
-            while at + 4 * single <= width {
-                self.registers::<S, 4>(s, &mut y, at);
-                at += 4 * single;
-            }
-        } else {
-            while at + 2 * single <= width {
-                self.registers::<S, 2>(s, &mut y, at);
-                at += 2 * single;
-            }
-        }
+        let most = if M == 1 || S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let mut at = 0;
         while at < width {
-            self.registers::<S, 1>(s, &mut y, at);
-            at += single;
+            let registers = (width - at).div_ceil(single).min(most);
+            let mut y = y
+                .each_mut()
+                .map(|y| &mut y[windows.start + at..windows.end.min(windows.start + at + registers * single)]);
+            match registers {
+                1 => self.registers::<S, M, 1>(s, &terms, &mut y, at),
+                2 => self.registers::<S, M, 2>(s, &terms, &mut y, at),
+                3 => self.registers::<S, M, 3>(s, &terms, &mut y, at),
+                _ => self.registers::<S, M, 4>(s, &terms, &mut y, at),
+            }
+            at += registers * single;
         }
     }
 
-    /// V registers of each channel, the last of which may leave the row.
+    /// V registers of each channel, the last of which it may not fill.
     #[inline(always)]
-    fn registers<S: Simd, const V: usize>(&self, s: S, y: &mut [&mut [T]; M], at: usize) {
+    fn registers<S: Simd, const M: usize, const V: usize>(
+        &self,
+        s: S,
+        terms: &[(&[T], T); M],
+        y: &mut [&mut [T]; M],
+        at: usize,
+    ) {
         let len = V * T::lanes::<S>();
         // The bias first: last, it would be one more rounding of the whole sum.
-        let mut sums = [[T::splat(s, T::ZERO); V]; M];
-        for (sums, (_, bias)) in sums.iter_mut().zip(&self.terms) {
-            *sums = [T::splat(s, *bias); V];
-        }
+        let mut sums: [[T::Register<S>; V]; M] = std::array::from_fn(|m| [T::splat(s, terms[m].1); V]);
         for (k, place) in self.places.iter().enumerate() {
-            let x = &T::registers::<S>(&self.lines[place + at..][..len]).0[..V];
-            for (sums, (weights, _)) in sums.iter_mut().zip(&self.terms) {
-                let w = T::splat(s, weights[k]);
+            let x = T::registers::<S>(&self.lines[place + at..][..len]).0;
+            let x: [T::Register<S>; V] = std::array::from_fn(|v| x[v]);
+            for m in 0..M {
+                let w = T::splat(s, terms[m].0[k]);
                 for v in 0..V {
-                    sums[v] = T::multiply_add(s, w, x[v], sums[v]); // 2
+                    sums[m][v] = T::multiply_add(s, w, x[v], sums[m][v]); // 2
                 }
             }
         }
-        for m in 0..M {
-            let y = &mut y[m][at..];
-            if y.len() >= len {
-                let y = T::registers_mut::<S>(&mut y[..len]).0;
-                y[..V].copy_from_slice(&sums[m]);
-            } else {
-                T::store_partial(s, y, sums[m][0]);
+        for (y, sums) in y.iter_mut().zip(&sums) {
+            let (whole, rest) = T::registers_mut::<S>(y);
+            whole.copy_from_slice(&sums[..whole.len()]);
+            if !rest.is_empty() {
+                T::store_partial(s, rest, sums[V - 1]);
             }
         }
     }
