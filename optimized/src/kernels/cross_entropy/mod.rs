@@ -544,3 +544,67 @@ impl<T: Exp> Kernel for BackwardColumns<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sweep<'a, T>(&'a [T]);
+
+    impl<T: Exp> Kernel for Sweep<'_, T> {
+        type Output = (T, T);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) -> (T, T) {
+            largest_and_sum::<T, S>(s, self.0)
+        }
+    }
+
+    /// m exactly, and the sum within γ(n), of lines whose largest stands, or grows, in any block.
+    fn lines_are_swept<T: Exp>() {
+        let rising = |n: usize, step: f64| (0..n).map(|i| i as f64 * step).collect::<Vec<_>>();
+        let falling = |n: usize, step: f64| rising(n, -step);
+        let infinite = |n: usize| vec![f64::NEG_INFINITY; n];
+        let mut lines = Vec::new();
+        for n in [1, 2, 31, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 5 * BLOCK + 77] {
+            lines.extend([rising(n, 0.25), falling(n, 0.25), rising(n, 1e-4), rising(n, 50.0), falling(n, 0.0)]);
+            lines.extend([[infinite(n), rising(7, 1.0)].concat(), [rising(7, 1.0), infinite(n)].concat()]);
+        }
+        for isa in Isa::available() {
+            for line in &lines {
+                let x: Vec<T> = line.iter().map(|x| T::narrow(*x)).collect();
+                let (m, sum) = simd::run(isa, Sweep(&x));
+                let largest = x.iter().fold(-T::INFINITY, |m, x| if m < *x { *x } else { m });
+                let exact: f64 = x.iter().map(|x| (x.widen() - largest.widen()).exp()).sum();
+                let unit = if size_of::<T>() == 4 { f64::from(f32::EPSILON) } else { f64::EPSILON };
+                assert_eq!(m, largest);
+                let error = (sum.widen() - exact).abs();
+                // Of each exponential one unit more, and two of f64's sum that it is held against.
+                assert!(error <= (x.len() as f64 + 3.0) * unit * exact, "{isa}, {} elements: {error:e}", x.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_swept_once_for_its_largest_and_its_sum() {
+        lines_are_swept::<f32>();
+        lines_are_swept::<f64>();
+    }
+
+    #[test]
+    fn no_number_comes_of_none_and_of_infinities() {
+        for isa in Isa::available() {
+            for (place, special) in
+                [(0, f32::NAN), (BLOCK, f32::NAN), (3, f32::INFINITY), (2 * BLOCK + 1, f32::INFINITY)]
+            {
+                for other in [0.0, f32::NEG_INFINITY] {
+                    let mut x = vec![other; 2 * BLOCK + 9];
+                    x[place] = special;
+                    assert!(simd::run(isa, Sweep(&x)).1.is_nan(), "{isa}: {special} at {place} among {other}");
+                }
+            }
+            let (m, sum) = simd::run(isa, Sweep(&[f32::NEG_INFINITY; BLOCK + 1]));
+            assert!(m == f32::NEG_INFINITY && sum.is_nan());
+        }
+    }
+}
