@@ -2,14 +2,17 @@
 //!
 //! Work comes as a queue of items that a problem's shape alone decides on, never the number of threads: each thread takes
 //! the next item until none is left, the caller's thread among them. So the caller starts at once, whether or not another
-//! thread has woken up yet, and results are the same, to the last bit, for any number of threads.
+//! thread has woken up yet, and results are the same, to the last bit, for any number of threads. Nor does it wait for one that
+//! has not when nothing is left to do: rayon's scopes do, 50 µs and more on a machine that is busy elsewhere.
 
 use crate::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::any::Any;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 
 /// More threads than this, or than the machine runs at once where that is more, are never started.
@@ -110,23 +113,9 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
             }
         }
     };
-    let at_work = AtomicUsize::new(helpers);
-    pool.in_place_scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(|_| {
-                let _leave = Leave(&at_work);
-                let _workspace = memory::enter(workspace.clone());
-                run();
-            });
-        }
+    with_helpers(&pool, helpers, &run, &|| {
+        let _workspace = memory::enter(workspace.clone());
         run();
-        // The others are at their last items, or waking up.
-        for _ in 0..SPINS {
-            if at_work.load(Ordering::Acquire) == 0 {
-                break;
-            }
-            spin_loop();
-        }
     });
 }
 
@@ -134,12 +123,121 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
 /// to 20, and to go to sleep some more.
 const SPINS: usize = 1 << 10;
 
-/// One fewer is at work when this is dropped, after a panic, too.
-struct Leave<'a>(&'a AtomicUsize);
+/// Runs `own` here, while so many of a pool's threads run `helper`, those of them that begin before `own` has ended; panics as one
+/// of them does.
+fn with_helpers<H: Fn() + Sync>(pool: &ThreadPool, helpers: usize, own: &impl Fn(), helper: &H) {
+    let help = Arc::new(Help {
+        helper: Erased::new(helper),
+        state: Mutex::default(),
+        inside: AtomicUsize::new(0),
+        left: Condvar::new(),
+    });
+    // Ends the help, and waits for whoever is inside, after a panic, too.
+    let end = End(&help);
+    for _ in 0..helpers {
+        let help = Arc::clone(&help);
+        pool.spawn(move || help.give());
+    }
+    own();
+    drop(end);
+    let panic = lock(&help.state).panic.take();
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
+}
 
-impl Drop for Leave<'_> {
+/// A call's work, for whoever comes while the call goes on.
+struct Help {
+    helper: Erased,
+    state: Mutex<State>,
+    /// How many are inside, to be looked at without a lock.
+    inside: AtomicUsize,
+    /// One has left.
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Nobody begins any more.
+    ended: bool,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Help {
+    /// Does the work, unless the call has ended.
+    #[allow(unsafe_code)]
+    fn give(&self) {
+        {
+            let state = lock(&self.state);
+            if state.ended {
+                return;
+            }
+            self.inside.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the call had not ended under the lock under which this one was counted, and does not return, nor unwind, before
+        // it is counted out again, below. So what the work is borrowed from is there.
+        let done = catch_unwind(AssertUnwindSafe(|| unsafe { self.helper.run() }));
+        let mut state = lock(&self.state);
+        if let Err(panic) = done {
+            state.panic = Some(panic);
+        }
+        self.inside.fetch_sub(1, Ordering::Release);
+        drop(state);
+        self.left.notify_one();
+    }
+}
+
+/// Ends a call's help when it is dropped.
+struct End<'a>(&'a Help);
+
+impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        lock(&self.0.state).ended = true;
+        for _ in 0..SPINS {
+            if self.0.inside.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            spin_loop();
+        }
+        let mut state = lock(&self.0.state);
+        while self.0.inside.load(Ordering::Acquire) > 0 {
+            state = self.0.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A closure that may be gone: its address, and how it is called.
+struct Erased {
+    address: *const (),
+    call: unsafe fn(*const ()),
+}
+
+// SAFETY: the closure that it is made of may be called by several threads at once, being `Sync`; it is called through
+// [`Erased::run`] alone.
+#[allow(unsafe_code)]
+unsafe impl Send for Erased {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Erased {}
+
+impl Erased {
+    #[allow(unsafe_code)]
+    fn new<F: Fn() + Sync>(f: &F) -> Self {
+        /// # Safety
+        /// The address is that of an F.
+        unsafe fn call<F: Fn()>(address: *const ()) {
+            // SAFETY: so the caller says.
+            unsafe { (*address.cast::<F>())() }
+        }
+        Self { address: std::ptr::from_ref(f).cast(), call: call::<F> }
+    }
+
+    /// # Safety
+    /// The closure is still there, and what it borrows.
+    #[allow(unsafe_code)]
+    unsafe fn run(&self) {
+        // SAFETY: the address is that of the closure that `call` was made for, which is there.
+        unsafe { (self.call)(self.address) }
     }
 }
 
@@ -197,6 +295,73 @@ mod tests {
             due.insert(std::thread::current().name().map(str::to_owned));
             assert_eq!(at_once(n), due);
         }
+    }
+
+    #[test]
+    fn a_thread_that_is_busy_elsewhere_is_not_waited_for() {
+        // No other test works on as many threads.
+        let pool = pool(6).unwrap();
+        let (begun, ends) = (std::sync::Barrier::new(7), Mutex::new(false));
+        std::thread::scope(|scope| {
+            let (begun, ends) = (&begun, &ends);
+            let occupied = scope.spawn(move || {
+                pool.scope(|scope| {
+                    for _ in 0..6 {
+                        scope.spawn(|_| {
+                            begun.wait();
+                            let start = std::time::Instant::now();
+                            while !*lock(ends) {
+                                assert!(start.elapsed().as_secs() < 20, "the call waits for threads that are busy");
+                                std::thread::yield_now();
+                            }
+                        });
+                    }
+                });
+            });
+            begun.wait();
+            let mut counts = vec![0; 100];
+            for_each(threads(7), counts.iter_mut(), |count| *count += 1);
+            *lock(ends) = true;
+            assert!(counts.iter().all(|&count| count == 1));
+            assert!(occupied.join().is_ok());
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_from_whichever_thread() {
+        for on_helper in [false, true] {
+            let caller = std::thread::current().id();
+            let met = std::sync::Barrier::new(2);
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                for_each(threads(2), 0..2, |_| {
+                    met.wait();
+                    if (std::thread::current().id() != caller) == on_helper {
+                        resume_unwind(Box::new("as expected"));
+                    }
+                });
+            }));
+            assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"as expected"));
+        }
+    }
+
+    /// What calls borrow is gone when they return: whoever came later would find other numbers there.
+    #[test]
+    fn nobody_touches_what_a_call_has_borrowed_after_it() {
+        std::thread::scope(|scope| {
+            for caller in 1..=3_usize {
+                scope.spawn(move || {
+                    for call in 0..3000 {
+                        let (number, total) = (caller * 10_000 + call, AtomicUsize::new(0));
+                        let items = [number; 5];
+                        for_each(threads(2 + call % 3), items.iter(), |item| {
+                            assert_eq!(*item, number);
+                            total.fetch_add(*item, Ordering::Relaxed);
+                        });
+                        assert_eq!(total.into_inner(), 5 * number);
+                    }
+                });
+            }
+        });
     }
 
     #[test]
