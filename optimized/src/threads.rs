@@ -8,6 +8,7 @@
 use crate::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -79,17 +80,69 @@ pub fn worth_their_waking(threads: Threads, work: usize) -> Threads {
     if work < WORK_OF_THREADS { Threads::ONE } else { threads }
 }
 
+/// Threads that help callers.
+struct Pool {
+    threads: ThreadPool,
+    calls: Mutex<Calls>,
+}
+
+/// The calls that wait for help, as often as they have asked for it.
+#[derive(Default)]
+struct Calls {
+    waiting: VecDeque<Arc<Help>>,
+    /// Threads that look for calls to help, or are on their way.
+    looking: usize,
+}
+
 /// A pool of `helpers` threads beside the caller's, or none where the machine refuses them.
-fn pool(helpers: usize) -> Option<Arc<ThreadPool>> {
-    static POOLS: Mutex<Vec<(usize, Arc<ThreadPool>)>> = Mutex::new(Vec::new());
+fn pool(helpers: usize) -> Option<Arc<Pool>> {
+    static POOLS: Mutex<Vec<(usize, Arc<Pool>)>> = Mutex::new(Vec::new());
     let mut pools = lock(&POOLS);
     if let Some((_, pool)) = pools.iter().find(|(size, _)| *size == helpers) {
         return Some(Arc::clone(pool));
     }
     let name = move |i| format!("optimized-{helpers}-{i}");
-    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(helpers).thread_name(name).build().ok()?);
+    let threads = ThreadPoolBuilder::new().num_threads(helpers).thread_name(name).build().ok()?;
+    let pool = Arc::new(Pool { threads, calls: Mutex::default() });
     pools.push((helpers, Arc::clone(&pool)));
     Some(pool)
+}
+
+impl Pool {
+    /// Asks so many threads for help.
+    fn ask(self: &Arc<Self>, helpers: usize, help: &Arc<Help>) {
+        let missing = {
+            let mut calls = lock(&self.calls);
+            calls.waiting.extend(std::iter::repeat_n(Arc::clone(help), helpers));
+            let missing = helpers.min(self.threads.current_num_threads() - calls.looking);
+            calls.looking += missing;
+            missing
+        };
+        for _ in 0..missing {
+            let pool = Arc::clone(self);
+            self.threads.spawn(move || pool.help_all());
+        }
+    }
+
+    /// Helps until no call waits.
+    fn help_all(&self) {
+        loop {
+            let help = {
+                let mut calls = lock(&self.calls);
+                let Some(help) = calls.waiting.pop_front() else {
+                    calls.looking -= 1;
+                    return;
+                };
+                help
+            };
+            help.give();
+        }
+    }
+
+    /// Forgets what a call has asked for.
+    fn forget(&self, help: &Arc<Help>) {
+        lock(&self.calls).waiting.retain(|other| !Arc::ptr_eq(other, help));
+    }
 }
 
 /// Does `work` on every item, on as many threads as there are items for; all of them take scratch memory from the caller's workspace.
@@ -125,22 +178,15 @@ const SPINS: usize = 1 << 10;
 
 /// Runs `own` here, while so many of a pool's threads run `helper`, those of them that begin before `own` has ended; panics as one
 /// of them does.
-fn with_helpers<H: Fn() + Sync>(pool: &ThreadPool, helpers: usize, own: &impl Fn(), helper: &H) {
-    let help = Arc::new(Help {
-        helper: Erased::new(helper),
-        state: Mutex::default(),
-        inside: AtomicUsize::new(0),
-        left: Condvar::new(),
-    });
+fn with_helpers(pool: &Arc<Pool>, helpers: usize, own: &impl Fn(), helper: &(dyn Fn() + Sync)) {
+    let help = Arc::new(Help::new(helper));
     // Ends the help, and waits for whoever is inside, after a panic, too.
     let end = End(&help);
-    for _ in 0..helpers {
-        let help = Arc::clone(&help);
-        pool.spawn(move || help.give());
-    }
+    pool.ask(helpers, &help);
     own();
+    pool.forget(&help);
     drop(end);
-    let panic = lock(&help.state).panic.take();
+    let panic = lock(&help.state).panics.pop();
     if let Some(panic) = panic {
         resume_unwind(panic);
     }
@@ -152,7 +198,7 @@ struct Help {
     state: Mutex<State>,
     /// How many are inside, to be looked at without a lock.
     inside: AtomicUsize,
-    /// One has left.
+    /// The last has left.
     left: Condvar,
 }
 
@@ -160,10 +206,15 @@ struct Help {
 struct State {
     /// Nobody begins any more.
     ended: bool,
-    panic: Option<Box<dyn Any + Send>>,
+    panics: Vec<Box<dyn Any + Send>>,
 }
 
 impl Help {
+    fn new(helper: &(dyn Fn() + Sync)) -> Self {
+        let (helper, state) = (Erased::new(helper), Mutex::default());
+        Self { helper, state, inside: AtomicUsize::new(0), left: Condvar::new() }
+    }
+
     /// Does the work, unless the call has ended.
     #[allow(unsafe_code)]
     fn give(&self) {
@@ -176,14 +227,15 @@ impl Help {
         }
         // SAFETY: the call had not ended under the lock under which this one was counted, and does not return, nor unwind, before
         // it is counted out again, below. So what the work is borrowed from is there.
-        let done = catch_unwind(AssertUnwindSafe(|| unsafe { self.helper.run() }));
+        let done = catch_unwind(AssertUnwindSafe(|| unsafe { (*self.helper.0)() }));
         let mut state = lock(&self.state);
         if let Err(panic) = done {
-            state.panic = Some(panic);
+            state.panics.push(panic);
         }
-        self.inside.fetch_sub(1, Ordering::Release);
-        drop(state);
-        self.left.notify_one();
+        if self.inside.fetch_sub(1, Ordering::Release) == 1 {
+            drop(state);
+            self.left.notify_one();
+        }
     }
 }
 
@@ -206,14 +258,10 @@ impl Drop for End<'_> {
     }
 }
 
-/// A closure that may be gone: its address, and how it is called.
-struct Erased {
-    address: *const (),
-    call: unsafe fn(*const ()),
-}
+/// A closure that may be gone.
+struct Erased(*const (dyn Fn() + Sync));
 
-// SAFETY: the closure that it is made of may be called by several threads at once, being `Sync`; it is called through
-// [`Erased::run`] alone.
+// SAFETY: several threads may call the closure at once, as it is `Sync`; only [`Help::give`] does.
 #[allow(unsafe_code)]
 unsafe impl Send for Erased {}
 // SAFETY: as above.
@@ -222,22 +270,11 @@ unsafe impl Sync for Erased {}
 
 impl Erased {
     #[allow(unsafe_code)]
-    fn new<F: Fn() + Sync>(f: &F) -> Self {
-        /// # Safety
-        /// The address is that of an F.
-        unsafe fn call<F: Fn()>(address: *const ()) {
-            // SAFETY: so the caller says.
-            unsafe { (*address.cast::<F>())() }
-        }
-        Self { address: std::ptr::from_ref(f).cast(), call: call::<F> }
-    }
-
-    /// # Safety
-    /// The closure is still there, and what it borrows.
-    #[allow(unsafe_code)]
-    unsafe fn run(&self) {
-        // SAFETY: the address is that of the closure that `call` was made for, which is there.
-        unsafe { (self.call)(self.address) }
+    fn new<'a>(closure: &'a (dyn Fn() + Sync + 'a)) -> Self {
+        // SAFETY: the two types differ in a lifetime alone, which a pointer promises nothing about.
+        Self(unsafe {
+            std::mem::transmute::<*const (dyn Fn() + Sync + 'a), *const (dyn Fn() + Sync + 'static)>(closure)
+        })
     }
 }
 
@@ -299,13 +336,13 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_busy_elsewhere_is_not_waited_for() {
-        // No other test works on as many threads.
+        // No other test asks for as many threads.
         let pool = pool(6).unwrap();
         let (begun, ends) = (std::sync::Barrier::new(7), Mutex::new(false));
         std::thread::scope(|scope| {
-            let (begun, ends) = (&begun, &ends);
+            let (begun, ends, occupier) = (&begun, &ends, &pool);
             let occupied = scope.spawn(move || {
-                pool.scope(|scope| {
+                occupier.threads.scope(|scope| {
                     for _ in 0..6 {
                         scope.spawn(|_| {
                             begun.wait();
@@ -320,9 +357,16 @@ mod tests {
             });
             begun.wait();
             let mut counts = vec![0; 100];
-            for_each(threads(7), counts.iter_mut(), |count| *count += 1);
+            for _ in 0..1000 {
+                for_each(threads(7), counts.iter_mut(), |count| *count += 1);
+            }
+            let left = {
+                let calls = lock(&occupier.calls);
+                (calls.waiting.len(), calls.looking)
+            };
             *lock(ends) = true;
-            assert!(counts.iter().all(|&count| count == 1));
+            assert_eq!(left, (0, 6));
+            assert!(counts.iter().all(|&count| count == 1000));
             assert!(occupied.join().is_ok());
         });
     }
@@ -342,6 +386,19 @@ mod tests {
             }));
             assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"as expected"));
         }
+    }
+
+    #[test]
+    fn who_comes_when_a_call_has_ended_does_nothing() {
+        let count = AtomicUsize::new(0);
+        let add = || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let help = Help::new(&add);
+        help.give();
+        drop(End(&help));
+        help.give();
+        assert_eq!((count.load(Ordering::Relaxed), help.inside.load(Ordering::Relaxed)), (1, 0));
     }
 
     /// What calls borrow is gone when they return: whoever came later would find other numbers there.

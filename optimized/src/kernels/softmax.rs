@@ -6,8 +6,8 @@
 //!    loops before the next one starts, so that all but the first find it in cache;
 //! 2. *columns*, where they are not: as many lines side by side as make some registers, each with its own maximum and sum in a
 //!    lane, so that memory is read in the order in which it lies;
-//! 3. of columns that no cache holds, a task takes many, so that what lies together is read together: the loops then find a row in
-//!    the last cache;
+//! 3. of large tensors, a task takes many columns, so that what lies together is read together; what the second loop reads again
+//!    is then in the last cache, if in none before;
 //! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
 //! 5. threads take lines, or strips of columns, that the shape alone decides on.
 
@@ -51,7 +51,7 @@ impl Lines {
     pub fn columns_a_task(&self) -> usize {
         let elements = self.outer.saturating_mul(self.length).saturating_mul(self.inner) / LARGE_TASKS;
         let elements = elements.clamp(FUNCTION_TASK, MOST_OF_A_TASK);
-        (elements / self.length.max(1)).max(STRIP).next_multiple_of(STRIP)
+        (elements / self.length.max(1)).clamp(STRIP, MOST_COLUMNS).next_multiple_of(STRIP)
     }
 
     /// Those of a task of a tensor, as many as which it has.
@@ -60,10 +60,13 @@ impl Lines {
     }
 }
 
-/// Columns that go through their loops together: their maxima and sums stay in the first-level cache, beside a row of them.
+/// Columns of a task are a multiple of it: several cache lines of each row.
 pub const STRIP: usize = 64;
 
-/// Into so many tasks of columns or more, a tensor of many is cut.
+/// Columns of a task at most: their maxima and sums, 128 KiB of f32, stay in the second-level cache beside its rows.
+const MOST_COLUMNS: usize = 1 << 14;
+
+/// Into about so many tasks, a tensor of many columns is cut.
 const LARGE_TASKS: usize = 16;
 
 /// Elements of such a task at most, 1 MiB of f32: [8, 21, 128, 128] backward, 33 MiB in all, takes 2.7 ms by tasks of 688 KiB, and
@@ -443,5 +446,18 @@ fn add_products<T: Lanes>(dots: &mut [T], y: &[T], g: &[T]) {
 fn deviations<T: Lanes>(dx: &mut [T], (y, g): (&[T], &[T]), dots: &[T]) {
     for (dx, ((y, g), dot)) in dx.iter_mut().zip(y.iter().zip(g).zip(dots)) {
         *dx = *y * (*g - *dot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_tensors_go_by_wide_tasks() {
+        let columns = |outer, length, inner| Lines { outer, length, inner }.columns_a_task();
+        assert_eq!([columns(1, 1000, 64), columns(1, 100, 1000), columns(1, 33_000, 5)], [64, 384, 64]);
+        assert_eq!([columns(8, 21, 16_384), columns(80, 21, 16_384)], [8192, 12_544]);
+        assert_eq!([columns(1, 2, 1 << 22), columns(1, 0, 3), columns(usize::MAX, 2, 2)], [MOST_COLUMNS; 3]);
     }
 }

@@ -1,4 +1,5 @@
-//! Conv2d: products of matrices; by Winograd's formula, fewer of them; or, for few terms, straight from the input.
+//! Conv2d: products of matrices; by Winograd's formula, fewer of them; or, for few channels or strided windows, straight from the
+//! input.
 
 use super::{overwrite, require_output_shape, require_room, require_room_if_due, worth_their_waking, zeroed, zeros};
 use crate::kernels::conv2d::{Convolution, MOST_CHANNELS, MOST_TERMS, Problem, Way, winograd_takes};
@@ -343,9 +344,11 @@ enum Direction {
 /// of 8, f32, one thread, here and below.
 const CHANNELS_OF_DIRECT: usize = 8;
 
-/// Of windows of so many terms, `direct` is preferred for the output of up to so many channels: 5x5 of 16 channels to 32, 28²,
+/// Of windows of [`TERMS_OF_DIRECT`] terms, `direct` is preferred for the output of up to so many channels: 5x5 of 16 channels to 32, 28²,
 /// takes 2.0 ms, where `im2col` takes 2.9; 3x3 of 3 to 16, 64², 0.41 and 0.50, to 64, 1.8 and 1.4; of 1 to 32, 28², 0.11 and 0.07.
 const MORE_CHANNELS_OF_DIRECT: usize = 32;
+
+/// Fewer terms are too few for that, and for strided windows.
 const TERMS_OF_DIRECT: usize = 16;
 
 /// Up to so many for the other gradients: 3x3 in groups of 2, 128 channels, 28², takes 4.2 ms to the weight's, where
@@ -441,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_output_channels_of_a_group_go_direct() {
+    fn channels_terms_and_strides_choose_the_algorithm() {
         let first = |channels: [usize; 2], groups, kernel: usize, direction| {
             let options = Conv2dOptions::new(channels[0], channels[1], kernel).groups(groups);
             let problem = Problem::new(&options, &[2, channels[0], 10, 10]);

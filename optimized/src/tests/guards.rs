@@ -266,6 +266,7 @@ fn convolutions_are_written_and_nothing_else() {
             let three =
                 Conv2dOptions::new(channels, 2 * channels + 1, 3).padding(1).padding_mode(PaddingMode::Circular);
             let strided = Conv2dOptions::new(channels, channels, (3, 2)).groups(channels).stride(2);
+            let stem = Conv2dOptions::new(channels, 2 * channels + 1, 4).stride(2).padding(2);
             for (way, options) in [
                 (Way::Pointwise, &point),
                 (Way::Im2col, &point),
@@ -274,6 +275,7 @@ fn convolutions_are_written_and_nothing_else() {
                 (Way::Im2col, &strided),
                 (Way::Direct, &three),
                 (Way::Direct, &strided),
+                (Way::Direct, &stem),
             ] {
                 of_convolutions::<f32>(kernel, way, options, image);
                 of_convolutions::<f64>(kernel, way, options, image);

@@ -21,7 +21,7 @@ pub struct Lines<'a, T> {
 ///
 /// Taps whose distance is a multiple of the stride read the same elements, some windows apart: they are of one *phase*, and
 /// share a part of the line. At a stride of 2, the parts hold the even and the odd elements of a row.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Layout {
     /// Phases: the taps j, j + `phases`, j + 2·`phases` and so on are of one.
     phases: usize,
@@ -32,16 +32,14 @@ struct Layout {
 }
 
 impl Layout {
-    /// Of so many windows. Where those of a phase are fewer than the windows lie apart, each tap has its own part.
+    /// Of so many windows. Where sharing would take more room, each tap has its own part.
     fn new(problem: &Problem, windows: usize) -> Self {
         let width = &problem.axes[1];
         let divisor = greatest_common_divisor(width.stride, width.dilation);
-        let shift = width.dilation / divisor;
-        if shift > windows {
-            return Self { phases: width.kernel, shift: 0, part: windows };
-        }
-        let phases = (width.stride / divisor).min(width.kernel);
-        Self { phases, shift, part: windows + (width.kernel.div_ceil(phases) - 1) * shift }
+        let (shift, phases) = (width.dilation / divisor, (width.stride / divisor).min(width.kernel));
+        let shared = Self { phases, shift, part: windows + (width.kernel.div_ceil(phases) - 1) * shift };
+        let own = Self { phases: width.kernel, shift: 0, part: windows };
+        if shared.len() < own.len() { shared } else { own }
     }
 
     fn len(&self) -> usize {
@@ -128,9 +126,18 @@ mod tests {
     #[test]
     fn lines_hold_what_windows_read() {
         for mode in [PaddingMode::Zeros, PaddingMode::Reflect, PaddingMode::Circular] {
-            for (stride, dilation, kernel) in
-                [(1, 1, 3), (1, 2, 2), (2, 1, 3), (2, 2, 3), (3, 2, 2), (1, 6, 2), (4, 1, 1), (2, 3, 2), (3, 1, 4)]
-            {
+            for (stride, dilation, kernel) in [
+                (1, 1, 3),
+                (1, 2, 2),
+                (2, 1, 3),
+                (2, 2, 3),
+                (3, 2, 2),
+                (1, 6, 2),
+                (4, 1, 1),
+                (2, 3, 2),
+                (3, 1, 4),
+                (2, 3, 3),
+            ] {
                 let options =
                     Conv2dOptions::new(2, 1, kernel).stride(stride).dilation(dilation).padding(2).padding_mode(mode);
                 let problem = Problem::new(&options, &[2, 9, 7]);
@@ -162,10 +169,10 @@ mod tests {
             Layout::new(&Problem::new(&options, &[1, 500, 500]), 20)
         };
         let due = |phases, shift, part| Layout { phases, shift, part };
-        assert_eq!([of(3, 1, 1), of(3, 1, 20)], [due(1, 1, 22), due(1, 20, 60)]);
-        assert_eq!(of(3, 1, 21), due(3, 0, 20));
+        assert_eq!([of(3, 1, 1), of(3, 1, 19)], [due(1, 1, 22), due(1, 19, 58)]);
+        assert_eq!([of(3, 1, 20), of(3, 1, 21), of(3, 2, 15)], [due(3, 0, 20); 3]);
         assert_eq!([of(7, 2, 1), of(7, 2, 2), of(7, 4, 6)], [due(2, 1, 23), due(1, 1, 26), due(2, 3, 29)]);
-        assert_eq!([of(3, 5, 1), of(2, 7, 60)], [due(3, 1, 20), due(2, 0, 20)]);
+        assert_eq!([of(3, 5, 1), of(2, 7, 60)], [due(3, 0, 20), due(2, 0, 20)]);
         let seven = of(7, 2, 1);
         assert_eq!([0, 1, 2, 6].map(|tap| seven.place(tap)), [0, 23, 1, 3]);
         assert_eq!([0, 1].map(|phase| seven.beyond(phase, 7)), [3, 2]);

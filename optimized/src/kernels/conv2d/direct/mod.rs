@@ -9,7 +9,7 @@
 //!    tap by tap elsewhere;
 //! 4. the weight's gradient is a register of sums for each term, four of which take part in each register of the
 //!    output's;
-//! 5. threads take some rows of a group's output channels in an image, some planes of the input's gradient, or the terms of
+//! 5. threads take some rows and output channels of a group in an image, some planes of the input's gradient, or the terms of
 //!    an output channel.
 
 mod input;

@@ -4,7 +4,7 @@ use super::super::Problem;
 use super::lines::{self, Lines};
 use super::{BLOCK, COUNTER};
 use crate::counters;
-use crate::kernels::packed::for_each_tile;
+use crate::kernels::packed::{FEW_TILES, for_each_tile};
 use crate::kernels::tiles::Tile;
 use crate::memory::scratch;
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
@@ -14,8 +14,16 @@ use std::ops::Range;
 /// Output channels that are computed together.
 const CHANNELS: usize = 4;
 
-/// Tasks of an image, of few: bands of rows, so that threads end together.
-const BANDS: usize = 8;
+/// Where images and groups are fewer than [`FEW_TILES`], they are cut into about so many tasks, so that threads end together.
+const TASKS: usize = 2 * FEW_TILES;
+
+/// Output channels and rows of the tasks of a group in an image, of few.
+fn task_size(problem: &Problem) -> (usize, usize) {
+    let (due, rows) = (TASKS.div_ceil(problem.images * problem.groups), problem.axes[0].windows);
+    let bands = due.min(rows);
+    let channels = problem.outputs.div_ceil(due.div_ceil(bands)).next_multiple_of(CHANNELS);
+    (channels, rows.div_ceil(bands))
+}
 
 /// The output.
 pub fn forward<T: Lanes>(
@@ -26,18 +34,19 @@ pub fn forward<T: Lanes>(
 ) {
     let (depth, outputs, columns) = (problem.depth(), problem.outputs, problem.axes[1].windows);
     let image = problem.inputs * problem.area();
-    let sizes = [1, BANDS].map(|bands| (outputs, problem.axes[0].windows.div_ceil(bands) * columns));
+    let (channels, rows) = task_size(problem);
+    let sizes = [(outputs, problem.positions()), (channels, rows * columns)];
     for_each_tile(threads, y, (outputs, problem.positions()), sizes, |plane, tile| {
-        let first = plane % problem.groups * outputs;
-        let (x, w) = (&x[plane * image..][..image], &w[first * depth..][..outputs * depth]);
-        let bias = bias.map(|bias| &bias[first..][..outputs]);
+        let (first, channels) = (plane % problem.groups * outputs + tile.row, tile.rows.len());
+        let (x, w) = (&x[plane * image..][..image], &w[first * depth..][..channels * depth]);
+        let bias = bias.map(|bias| &bias[first..][..channels]);
         scratch(lines::memory(problem, BLOCK.min(columns)), |memory| {
             simd::run(isa, Band { problem, x, w, bias, tile, memory }); // 5
         });
     });
 }
 
-/// Some rows of all output channels of a group in an image.
+/// Some rows of some output channels of a group in an image.
 struct Band<'a, T> {
     problem: &'a Problem,
     /// The input channels of the group.
@@ -147,5 +156,20 @@ impl<T: Lanes> Row<'_, T> {
                 T::store_partial(s, rest, sums[V - 1]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vocabulary::Conv2dOptions;
+
+    #[test]
+    fn few_images_are_cut_into_rows_and_these_into_channels() {
+        let of = |images, outputs, height| {
+            task_size(&Problem::new(&Conv2dOptions::new(3, outputs, (1, 3)), &[images, 3, height, 40]))
+        };
+        assert_eq!([of(1, 64, 112), of(8, 64, 112), of(15, 5, 112)], [(64, 4), (64, 28), (8, 38)]);
+        assert_eq!([of(1, 64, 1), of(1, 64, 10), of(8, 6, 2)], [(4, 1), (16, 1), (4, 1)]);
     }
 }

@@ -1,0 +1,121 @@
+//! The largest element of a line, and the sum of its exponentials, in one sweep: departure 7.
+
+use crate::kernels::softmax::largest;
+use crate::math::{Exp, registers};
+use crate::simd::{MOST_LANES, Simd};
+
+/// Elements of a line that are summed once their largest is known: so few that memory goes on ahead of the sweep while they are
+/// summed. 1024 lines of 32,000 f32 take 10.9 ms by blocks of 512, on one thread; by 4096, 14.9; in two sweeps, 16.5.
+const BLOCK: usize = 512;
+
+/// m and Σ e^(x − m), of a line of at least one element.
+#[inline(always)]
+pub fn largest_and_sum<T: Exp, S: Simd>(s: S, x: &[T]) -> (T, T) {
+    let (mut m, mut halves) = (-T::INFINITY, [T::splat(s, T::ZERO); 4]);
+    for x in x.chunks(BLOCK) {
+        let most = largest::<T, S>(s, x);
+        if m < most {
+            let factor = registers::exp_without_overflow::<T, S>(s, T::splat(s, m - most)); // 7
+            for half in &mut halves {
+                *half = T::times(s, *half, factor);
+            }
+            m = most;
+        }
+        // As long as all are −∞ (or NaN), they are held against 0: a later factor of 0 forgets them.
+        let centre = if m == -T::INFINITY { T::ZERO } else { m };
+        add_half_exponentials::<T, S>(s, x, centre, &mut halves);
+    }
+    if m == -T::INFINITY {
+        return (m, T::narrow(f64::NAN));
+    }
+    let half = T::sum(s, T::plus(s, T::plus(s, halves[0], halves[1]), T::plus(s, halves[2], halves[3])));
+    (m, half + half)
+}
+
+/// Adds ½e^(x − m) to four sums.
+#[inline(always)]
+fn add_half_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, sums: &mut [T::Register<S>; 4]) {
+    let of_m = T::splat(s, m);
+    let (registers, tail) = T::registers::<S>(x);
+    let (fours, rest) = registers.as_chunks::<4>();
+    for x in fours {
+        for i in 0..4 {
+            sums[i] = T::plus(s, sums[i], registers::half_exp_of_sums::<T, S>(s, T::minus(s, x[i], of_m)));
+        }
+    }
+    for x in rest {
+        sums[0] = T::plus(s, sums[0], registers::half_exp_of_sums::<T, S>(s, T::minus(s, *x, of_m)));
+    }
+    if !tail.is_empty() {
+        // The lanes beyond the tail belong to no sum.
+        let mut last = [T::ZERO; MOST_LANES];
+        let last = &mut last[..T::lanes::<S>()];
+        let halves = registers::half_exp_of_sums::<T, S>(s, T::minus(s, T::load_partial(s, tail), of_m));
+        T::store_partial(s, &mut last[..tail.len()], halves);
+        sums[1] = T::plus(s, sums[1], T::registers::<S>(last).0[0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{self, Isa, Kernel};
+
+    struct Sweep<'a, T>(&'a [T]);
+
+    impl<T: Exp> Kernel for Sweep<'_, T> {
+        type Output = (T, T);
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) -> (T, T) {
+            largest_and_sum::<T, S>(s, self.0)
+        }
+    }
+
+    /// m exactly, and the sum within n + 4 units of roundoff (the four are the error of the exponentials), of lines whose largest stands, or grows, in any block.
+    fn lines_are_swept<T: Exp>() {
+        let rising = |n: usize, step: f64| (0..n).map(|i| i as f64 * step).collect::<Vec<_>>();
+        let falling = |n: usize, step: f64| rising(n, -step);
+        let infinite = |n: usize| vec![f64::NEG_INFINITY; n];
+        let mut lines = Vec::new();
+        for n in [1, 2, 31, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 5 * BLOCK + 77] {
+            lines.extend([rising(n, 0.25), falling(n, 0.25), rising(n, 1e-4), rising(n, 50.0), falling(n, 0.0)]);
+            lines.extend([[infinite(n), rising(7, 1.0)].concat(), [rising(7, 1.0), infinite(n)].concat()]);
+        }
+        for isa in Isa::available() {
+            for line in &lines {
+                let x: Vec<T> = line.iter().map(|x| T::narrow(*x)).collect();
+                let (m, sum) = simd::run(isa, Sweep(&x));
+                let largest = x.iter().fold(-T::INFINITY, |m, x| if m < *x { *x } else { m });
+                let exact: f64 = x.iter().map(|x| (x.widen() - largest.widen()).exp()).sum();
+                let unit = if size_of::<T>() == 4 { f64::from(f32::EPSILON) } else { f64::EPSILON } / 2.0;
+                assert_eq!(m, largest);
+                let error = (sum.widen() - exact).abs();
+                assert!(error <= (x.len() as f64 + 4.0) * unit * exact, "{isa}, {} elements: {error:e}", x.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_is_swept_once_for_its_largest_and_its_sum() {
+        lines_are_swept::<f32>();
+        lines_are_swept::<f64>();
+    }
+
+    #[test]
+    fn no_number_comes_of_none_and_of_infinities() {
+        for isa in Isa::available() {
+            for (place, special) in
+                [(0, f32::NAN), (BLOCK, f32::NAN), (3, f32::INFINITY), (2 * BLOCK + 1, f32::INFINITY)]
+            {
+                for other in [0.0, f32::NEG_INFINITY] {
+                    let mut x = vec![other; 2 * BLOCK + 9];
+                    x[place] = special;
+                    assert!(simd::run(isa, Sweep(&x)).1.is_nan(), "{isa}: {special} at {place} among {other}");
+                }
+            }
+            let (m, sum) = simd::run(isa, Sweep(&[f32::NEG_INFINITY; BLOCK + 1]));
+            assert!(m == f32::NEG_INFINITY && sum.is_nan());
+        }
+    }
+}
