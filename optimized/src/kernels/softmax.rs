@@ -453,6 +453,31 @@ fn deviations<T: Lanes>(dx: &mut [T], (y, g): (&[T], &[T]), dots: &[T]) {
 mod tests {
     use super::*;
 
+    /// Of columns in any number, whose largest elements stand in the first row, in the last, or nowhere near 0.
+    #[test]
+    fn columns_are_what_the_formula_says() {
+        for isa in Isa::available() {
+            for inner in 1..=3 * MOST_LANES + 1 {
+                let lines = Lines { outer: 2, length: 4, inner };
+                let of =
+                    |i: usize| (i * 37 % 19) as f64 / 4.0 + [300.0, -300.0, 0.0, 299.0][(i / inner + i % inner) % 4];
+                let x: Vec<f32> = (0..8 * inner).map(|i| of(i) as f32).collect();
+                let mut y = vec![f32::NAN; x.len()];
+                forward_columns((isa, Threads::ONE), lines, &x, &mut y);
+                for (i, y) in y.iter().enumerate() {
+                    let column =
+                        || (0..4).map(|row| f64::from(x[i / (4 * inner) * 4 * inner + row * inner + i % inner]));
+                    let most = column().fold(f64::NEG_INFINITY, f64::max);
+                    let due = (f64::from(x[i]) - most).exp() / column().map(|x| (x - most).exp()).sum::<f64>();
+                    assert!((f64::from(*y) - due).abs() <= 1e-6 * due + 1e-37, "{isa}, {inner} columns: {y} for {due}");
+                }
+                let mut in_place = x;
+                forward_columns_in_place((isa, Threads::ONE), lines, &mut in_place);
+                assert!(in_place == y, "{isa}, {inner} columns");
+            }
+        }
+    }
+
     #[test]
     fn large_tensors_go_by_wide_tasks() {
         let columns = |outer, length, inner| Lines { outer, length, inner }.columns_a_task();
