@@ -459,8 +459,12 @@ mod tests {
         for isa in Isa::available() {
             for inner in 1..=3 * MOST_LANES + 1 {
                 let lines = Lines { outer: 2, length: 4, inner };
-                let of =
-                    |i: usize| (i * 37 % 19) as f64 / 4.0 + [300.0, -300.0, 0.0, 299.0][(i / inner + i % inner) % 4];
+                let apart = |row: usize, column: usize| [300.0, -300.0, 0.0, -100.0][(row + column) % 4];
+                let of = |i: usize| {
+                    let (row, column) = (i / inner % 4, i % inner);
+                    let far = if column % 3 == 0 { apart(row, column) } else { 7.0 * column as f64 - 100.0 };
+                    far + (i * 37 % 19) as f64 / 4.0
+                };
                 let x: Vec<f32> = (0..8 * inner).map(|i| of(i) as f32).collect();
                 let mut y = vec![f32::NAN; x.len()];
                 forward_columns((isa, Threads::ONE), lines, &x, &mut y);
