@@ -181,10 +181,9 @@ const SPINS: usize = 1 << 10;
 fn with_helpers(pool: &Arc<Pool>, helpers: usize, own: &impl Fn(), helper: &(dyn Fn() + Sync)) {
     let help = Arc::new(Help::new(helper));
     // Ends the help, and waits for whoever is inside, after a panic, too.
-    let end = End(&help);
+    let end = End(pool, &help);
     pool.ask(helpers, &help);
     own();
-    pool.forget(&help);
     drop(end);
     let panic = lock(&help.state).panics.pop();
     if let Some(panic) = panic {
@@ -240,20 +239,22 @@ impl Help {
 }
 
 /// Ends a call's help when it is dropped.
-struct End<'a>(&'a Help);
+struct End<'a>(&'a Pool, &'a Arc<Help>);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).ended = true;
+        let Self(pool, help) = self;
+        pool.forget(help);
+        lock(&help.state).ended = true;
         for _ in 0..SPINS {
-            if self.0.inside.load(Ordering::Acquire) == 0 {
+            if help.inside.load(Ordering::Acquire) == 0 {
                 break;
             }
             spin_loop();
         }
-        let mut state = lock(&self.0.state);
-        while self.0.inside.load(Ordering::Acquire) > 0 {
-            state = self.0.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&help.state);
+        while help.inside.load(Ordering::Acquire) > 0 {
+            state = help.left.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -394,9 +395,9 @@ mod tests {
         let add = || {
             count.fetch_add(1, Ordering::Relaxed);
         };
-        let help = Help::new(&add);
+        let help = Arc::new(Help::new(&add));
         help.give();
-        drop(End(&help));
+        drop(End(&pool(1).unwrap(), &help));
         help.give();
         assert_eq!((count.load(Ordering::Relaxed), help.inside.load(Ordering::Relaxed)), (1, 0));
     }

@@ -54,8 +54,8 @@ impl Lines {
         (elements / self.length.max(1)).clamp(STRIP, MOST_COLUMNS).next_multiple_of(STRIP)
     }
 
-    /// Those of a task of a tensor, as many as which it has.
-    fn columns_of_a_task(&self) -> usize {
+    /// Columns of the widest task: no more than there are.
+    fn most_columns(&self) -> usize {
         self.columns_a_task().min(self.inner)
     }
 }
@@ -190,11 +190,8 @@ fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mu
         sums[0] = T::plus(s, sums[0], *y);
     }
     if !x_tail.is_empty() {
-        T::store_partial(
-            s,
-            y_tail,
-            registers::exp_without_overflow::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m)),
-        );
+        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m));
+        T::store_partial(s, y_tail, power);
         sums[1] = T::plus(s, sums[1], T::load_partial(s, y_tail));
     }
 }
@@ -284,9 +281,7 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
 pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], y: &mut [T]) {
     let tiles = tiles(y, lines.inner, (lines.length, lines.columns_a_task())); // 5
     threads::for_each(threads, tiles.into_iter(), |y| {
-        scratch(2 * lines.columns_of_a_task(), |memory| {
-            simd::run(isa, ForwardColumns { lines, x: Some(x), y, memory })
-        });
+        scratch(2 * lines.most_columns(), |memory| simd::run(isa, ForwardColumns { lines, x: Some(x), y, memory }));
     });
 }
 
@@ -294,7 +289,7 @@ pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: 
 pub fn forward_columns_in_place<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, elements: &mut [T]) {
     let tiles = tiles(elements, lines.inner, (lines.length, lines.columns_a_task())); // 5
     threads::for_each(threads, tiles.into_iter(), |y| {
-        scratch(2 * lines.columns_of_a_task(), |memory| simd::run(isa, ForwardColumns { lines, x: None, y, memory }));
+        scratch(2 * lines.most_columns(), |memory| simd::run(isa, ForwardColumns { lines, x: None, y, memory }));
     });
 }
 
@@ -402,7 +397,7 @@ pub fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
 pub fn backward_columns<T: Lanes>((isa, threads): (Isa, Threads), lines: Lines, (y, g): (&[T], &[T]), dx: &mut [T]) {
     let tiles = tiles(dx, lines.inner, (lines.length, lines.columns_a_task())); // 5
     threads::for_each(threads, tiles.into_iter(), |dx| {
-        scratch(lines.columns_of_a_task(), |memory| simd::run(isa, BackwardColumns { lines, y, g, dx, memory }));
+        scratch(lines.most_columns(), |memory| simd::run(isa, BackwardColumns { lines, y, g, dx, memory }));
     });
 }
 

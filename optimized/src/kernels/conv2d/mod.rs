@@ -3,20 +3,20 @@
 //! The plain loop is `y[n][o][a][b] = bias[o] + Σ_c Σ_i Σ_j w[o][c][i][j]·x[n][c][h(a, i)][w(b, j)]`, where h and w say
 //! what a window reads at a tap ([`super::windows`]); backward, each term's gradient goes to its two factors. Each file
 //! of this folder is one way to depart from it, forward, to the input's gradient and to the weight's; the bias's gradient
-//! is the same for all.
+//! is the same for all. [`preference`] says which is taken.
 
 mod bias;
 mod direct;
 mod im2col;
 mod pointwise;
+mod preference;
 mod problem;
 mod unrolled;
 mod weight;
 mod winograd;
 
-pub use direct::MOST_TERMS;
+pub use preference::{Direction, order, refusal};
 pub use problem::Problem;
-pub use winograd::{MOST_CHANNELS, takes as winograd_takes};
 
 use crate::simd::{Isa, Lanes};
 use crate::threads::Threads;
