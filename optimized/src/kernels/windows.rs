@@ -69,10 +69,29 @@ impl Axis {
     /// among them.
     #[inline(always)]
     pub fn taps_inside(&self, windows: &Range<usize>) -> Range<usize> {
+        if self.place(windows.start, 0) >= 0 && self.place(windows.end - 1, self.kernel - 1) < self.size as i64 {
+            return 0..self.kernel; // what most do, without a division
+        }
         // The first tap at which a window that starts there reads a place that is not negative.
         let first = |start: i64| usize::try_from(-start).map_or(0, |distance| distance.div_ceil(self.dilation));
         let from = first(self.place(windows.end - 1, 0)).min(self.kernel);
         from..first(self.place(windows.start, 0) - self.size as i64).clamp(from, self.kernel)
+    }
+
+    /// How far the last tap of a window lies from its first.
+    #[inline(always)]
+    pub fn span(&self) -> usize {
+        (self.kernel - 1).saturating_mul(self.dilation)
+    }
+
+    /// The windows that may read one of the elements, of which there is one at least; all that do are among them.
+    #[inline(always)]
+    pub fn reaching(&self, elements: &Range<usize>) -> Range<usize> {
+        // The first window that starts at a place, or later: `start` places beyond the input's first.
+        let from =
+            |place: i64| usize::try_from(place.saturating_add(self.start)).map_or(0, |at| at.div_ceil(self.stride));
+        let end = from(elements.end as i64).min(self.windows);
+        from((elements.start as i64).saturating_sub_unsigned(self.span() as u64)).min(end)..end
     }
 
     /// Writes what `windows` read at `tap` in a row of the input.
@@ -157,6 +176,20 @@ mod tests {
                     let within = (0..axis.size as i64).contains(&axis.place(window, tap));
                     assert_eq!(inside.contains(&tap), within, "{axis:?}: window {window}, tap {tap}");
                     assert!(!within || axis.taps_inside(&(0..axis.windows)).contains(&tap), "{axis:?}: tap {tap}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn reaching_are_the_windows_that_start_before_and_end_behind() {
+        for axis in axes() {
+            for elements in [0..1, 0..axis.size, axis.size - 1..axis.size, axis.size / 2..axis.size / 2 + 1] {
+                let reaching = axis.reaching(&elements);
+                for window in 0..axis.windows {
+                    let (first, last) = (axis.place(window, 0), axis.place(window, axis.kernel - 1));
+                    let reaches = first < elements.end as i64 && last >= elements.start as i64;
+                    assert_eq!(reaching.contains(&window), reaches, "{axis:?}: window {window}, {elements:?}");
                 }
             }
         }

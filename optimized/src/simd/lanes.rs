@@ -1,7 +1,7 @@
 //! One register of elements, and what can be done with all its lanes at once: the part of pulp that the kernels use, under
 //! the same names for `f32` and `f64`.
 
-use super::Simd;
+use super::{Simd, beyond_pulp};
 use crate::memory::Recycled;
 use std::fmt::Debug;
 use std::mem::MaybeUninit;
@@ -51,6 +51,7 @@ pub trait Lanes:
     /// The nearest number of this type.
     fn narrow(wide: f64) -> Self;
     fn magnitude(self) -> Self;
+    fn is_nan(self) -> bool;
 
     /// The registers that fill a slice, and the elements that are left over.
     fn registers<S: Simd>(slice: &[Self]) -> (&[Self::Register<S>], &[Self]);
@@ -87,10 +88,34 @@ pub trait Lanes:
         then: Self::Register<S>,
         otherwise: Self::Register<S>,
     ) -> Self::Register<S>;
+    /// a where a > b, b elsewhere, and so where either is NaN.
+    fn larger<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// |x|.
     fn absolute<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
+    /// Whether any lane is NaN.
+    fn any_nan<S: Simd>(s: S, x: Self::Register<S>) -> bool;
     /// The sum of all lanes.
     fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
+
+    /// Lanes 0, 2, 4 … of a, and then those of b.
+    fn even<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// Lanes 1, 3, 5 … of a, and then those of b.
+    fn odd<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// 0, 1, 2 …
+    #[inline(always)]
+    fn counting<S: Simd>(s: S) -> Self::Register<S> {
+        let mut counting = Self::splat(s, Self::ZERO);
+        let lanes = bytemuck::cast_slice_mut::<_, Self>(slice::from_mut(&mut counting));
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane = Self::narrow(i as f64);
+        }
+        counting
+    }
+
+    /// The number whose bits are those of the integer, so that registers can choose among integers; nothing else is to be done with it.
+    fn of_count(count: u32) -> Self;
+    /// The integer whose bits they are.
+    fn count(self) -> u32;
 
     /// A register of f64, of as many elements.
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
@@ -133,6 +158,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn magnitude(self) -> Self {
         self.abs()
+    }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
     }
 
     #[inline(always)]
@@ -193,12 +222,36 @@ impl Lanes for f32 {
         s.select_f32s(s.less_than_or_equal_f32s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn larger<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        beyond_pulp::larger_f32(s, a, b)
+    }
+    #[inline(always)]
     fn absolute<S: Simd>(s: S, x: S::f32s) -> S::f32s {
         s.abs_f32s(x)
     }
     #[inline(always)]
+    fn any_nan<S: Simd>(s: S, x: S::f32s) -> bool {
+        s.first_true_m32s(s.not_m32s(s.equal_f32s(x, x))) < S::F32_LANES
+    }
+    #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f32s) -> Self {
         s.reduce_sum_f32s(x)
+    }
+    #[inline(always)]
+    fn even<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        beyond_pulp::every_second_f32::<S, 0>(s, a, b)
+    }
+    #[inline(always)]
+    fn odd<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        beyond_pulp::every_second_f32::<S, 1>(s, a, b)
+    }
+    #[inline(always)]
+    fn of_count(count: u32) -> Self {
+        Self::from_bits(count)
+    }
+    #[inline(always)]
+    fn count(self) -> u32 {
+        self.to_bits()
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {
@@ -262,6 +315,10 @@ impl Lanes for f64 {
     fn magnitude(self) -> Self {
         self.abs()
     }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
 
     #[inline(always)]
     fn registers<S: Simd>(slice: &[Self]) -> (&[S::f64s], &[Self]) {
@@ -321,12 +378,36 @@ impl Lanes for f64 {
         s.select_f64s(s.less_than_or_equal_f64s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn larger<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        beyond_pulp::larger_f64(s, a, b)
+    }
+    #[inline(always)]
     fn absolute<S: Simd>(s: S, x: S::f64s) -> S::f64s {
         s.abs_f64s(x)
     }
     #[inline(always)]
+    fn any_nan<S: Simd>(s: S, x: S::f64s) -> bool {
+        s.first_true_m64s(s.not_m64s(s.equal_f64s(x, x))) < S::F64_LANES
+    }
+    #[inline(always)]
     fn sum<S: Simd>(s: S, x: S::f64s) -> Self {
         s.reduce_sum_f64s(x)
+    }
+    #[inline(always)]
+    fn even<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        beyond_pulp::every_second_f64::<S, 0>(s, a, b)
+    }
+    #[inline(always)]
+    fn odd<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        beyond_pulp::every_second_f64::<S, 1>(s, a, b)
+    }
+    #[inline(always)]
+    fn of_count(count: u32) -> Self {
+        Self::from_bits(u64::from(count))
+    }
+    #[inline(always)]
+    fn count(self) -> u32 {
+        self.to_bits() as u32
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {

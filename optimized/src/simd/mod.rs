@@ -4,6 +4,7 @@
 //! it for each instruction set. Everything the body calls is `#[inline(always)]`, so that plain loops in it are compiled
 //! for the same instruction set, and vectorised by the compiler.
 
+mod beyond_pulp;
 mod lanes;
 mod stream;
 

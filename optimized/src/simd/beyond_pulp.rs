@@ -1,0 +1,152 @@
+//! What pulp has no instructions for: every second lane of two registers, and the larger of two lanes where NaN has its place.
+//!
+//! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, and
+//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`. The compiler makes single instructions of them only by luck; so these are
+//! written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
+
+use super::{Lanes, Simd};
+use bytemuck::{cast, cast_slice, cast_slice_mut};
+use std::any::Any;
+use std::slice::from_mut;
+
+/// Lanes 0, 2, 4 … of a, and then those of b; or, where `ODD` is 1, lanes 1, 3, 5 ….
+#[inline(always)]
+pub(super) fn every_second_f32<S: Simd, const ODD: usize>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let lanes: [u32; 16] = std::array::from_fn(|i| (2 * i + ODD) as u32);
+        return cast(v4.avx512f._mm512_permutex2var_ps(cast(a), cast(lanes), cast(b)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        // Halves of registers are shuffled each by itself: their pairs of lanes come out as 0, 2, 1, 3.
+        let halves = match ODD {
+            0 => v3.avx._mm256_shuffle_ps::<0b10_00_10_00>(cast(a), cast(b)),
+            _ => v3.avx._mm256_shuffle_ps::<0b11_01_11_01>(cast(a), cast(b)),
+        };
+        return cast(v3.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(cast(halves)));
+    }
+    let _ = s;
+    lane_by_lane::<f32, S, ODD>(a, b)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn every_second_f64<S: Simd, const ODD: usize>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let lanes: [u64; 8] = std::array::from_fn(|i| (2 * i + ODD) as u64);
+        return cast(v4.avx512f._mm512_permutex2var_pd(cast(a), cast(lanes), cast(b)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        let halves = match ODD {
+            0 => v3.avx._mm256_unpacklo_pd(cast(a), cast(b)),
+            _ => v3.avx._mm256_unpackhi_pd(cast(a), cast(b)),
+        };
+        return cast(v3.avx2._mm256_permute4x64_pd::<0b11_01_10_00>(halves));
+    }
+    let _ = s;
+    lane_by_lane::<f64, S, ODD>(a, b)
+}
+
+/// a where a > b, b elsewhere, and so where either is NaN.
+#[inline(always)]
+pub(super) fn larger_f32<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_max_ps(cast(a), cast(b)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        return cast(v3.avx._mm256_max_ps(cast(a), cast(b)));
+    }
+    f32::where_less(s, (b, a), a, b)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn larger_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_max_pd(cast(a), cast(b)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        return cast(v3.avx._mm256_max_pd(cast(a), cast(b)));
+    }
+    f64::where_less(s, (b, a), a, b)
+}
+
+#[inline(always)]
+fn lane_by_lane<T: Lanes, S: Simd, const ODD: usize>(a: T::Register<S>, b: T::Register<S>) -> T::Register<S> {
+    let (mut second, pairs) = (a, [a, b]);
+    let pairs = cast_slice::<_, T>(&pairs).chunks_exact(2);
+    for (second, pair) in cast_slice_mut::<_, T>(from_mut(&mut second)).iter_mut().zip(pairs) {
+        *second = pair[ODD];
+    }
+    second
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{self, Isa, Kernel, MOST_LANES};
+
+    struct Every<'a, T>(&'a [T], [&'a mut Vec<T>; 2]);
+
+    impl<T: Lanes> Kernel for Every<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) {
+            let (registers, [even, odd]) = (T::registers::<S>(self.0).0, self.1);
+            even.extend_from_slice(cast_slice(&[T::even(s, registers[0], registers[1])]));
+            odd.extend_from_slice(cast_slice(&[T::odd(s, registers[0], registers[1])]));
+        }
+    }
+
+    fn every_second<T: Lanes>() {
+        let numbers: Vec<T> = (0..2 * MOST_LANES).map(|i| T::narrow(i as f64)).collect();
+        for isa in Isa::available() {
+            let (mut even, mut odd) = (Vec::new(), Vec::new());
+            simd::run(isa, Every(&numbers, [&mut even, &mut odd]));
+            assert!(!even.is_empty() && even.len() == odd.len());
+            for (i, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+                assert_eq!((even, odd), (numbers[2 * i], numbers[2 * i + 1]), "{isa}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_second_lane_in_order() {
+        every_second::<f32>();
+        every_second::<f64>();
+    }
+
+    struct Larger<'a, T>(&'a [T], &'a [T], &'a mut Vec<T>);
+
+    impl<T: Lanes> Kernel for Larger<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) {
+            for (a, b) in T::registers::<S>(self.0).0.iter().zip(T::registers::<S>(self.1).0) {
+                self.2.extend_from_slice(cast_slice(&[T::larger(s, *a, *b)]));
+            }
+        }
+    }
+
+    fn larger<T: Lanes>() {
+        let numbers = [0.0, -0.0, 1.0, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-300].map(T::narrow);
+        let pairs: Vec<(T, T)> = numbers.iter().flat_map(|a| numbers.map(|b| (*a, b))).collect();
+        let (a, b): (Vec<T>, Vec<T>) = pairs.iter().copied().unzip();
+        for isa in Isa::available() {
+            let mut larger = Vec::new();
+            simd::run(isa, Larger(&a, &b, &mut larger));
+            assert_eq!(larger.len(), pairs.len());
+            for ((a, b), larger) in pairs.iter().zip(larger) {
+                let due = if a > b { *a } else { *b };
+                assert_eq!(bytemuck::bytes_of(&larger), bytemuck::bytes_of(&due), "{isa}: {a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_second_is_given_back_where_the_first_is_not_larger() {
+        larger::<f32>();
+        larger::<f64>();
+    }
+}
