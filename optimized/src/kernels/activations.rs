@@ -16,7 +16,7 @@ impl<T: Lanes> Map<T> for PositivePart {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
         let zero = T::splat(s, T::ZERO);
-        T::where_less(s, (x, zero), zero, x)
+        T::larger(s, zero, x)
     }
 }
 
@@ -116,7 +116,7 @@ impl<T: Ln> Map<T> for LogSigmoid {
     fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
         let zero = T::splat(s, T::ZERO);
         let logarithm = registers::ln_1p::<T, S>(s, power_of_minus_size::<T, S>(s, x));
-        T::minus(s, T::where_less(s, (zero, x), zero, x), logarithm)
+        T::minus(s, T::smaller(s, zero, x), logarithm)
     }
 }
 

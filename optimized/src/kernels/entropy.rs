@@ -122,8 +122,8 @@ impl<T: Ln> Entropy<T> for OfProbabilities {
     fn term<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>) -> T::Register<S> {
         let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_LOGARITHM)));
         let (of_hit, of_miss) = (registers::ln::<T, S>(s, x), registers::ln_1p::<T, S>(s, T::negated(s, x)));
-        let hit = T::times(s, t, T::where_less(s, (least, of_hit), of_hit, least));
-        let miss = T::times(s, T::minus(s, one, t), T::where_less(s, (least, of_miss), of_miss, least));
+        let hit = T::times(s, t, T::larger(s, of_hit, least));
+        let miss = T::times(s, T::minus(s, one, t), T::larger(s, of_miss, least));
         T::negated(s, T::plus(s, hit, miss))
     }
 
@@ -131,7 +131,7 @@ impl<T: Ln> Entropy<T> for OfProbabilities {
     fn of_input<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
         let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_PRODUCT)));
         let product = T::times(s, T::minus(s, one, x), x);
-        let product = T::where_less(s, (least, product), product, least);
+        let product = T::larger(s, product, least);
         T::over(s, T::times(s, share, T::minus(s, x, t)), product)
     }
 
@@ -154,7 +154,7 @@ fn parts<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> [T::Register<S>; 3] {
     let minus_x = T::negated(s, x);
     let logarithm =
         registers::ln_1p::<T, S>(s, registers::exp_without_overflow::<T, S>(s, T::negated(s, T::absolute(s, x))));
-    [T::where_less(s, (zero, x), x, zero), T::where_less(s, (zero, minus_x), minus_x, zero), logarithm]
+    [T::larger(s, x, zero), T::larger(s, minus_x, zero), logarithm]
 }
 
 impl<T: Ln> Entropy<T> for OfLogits {

@@ -144,15 +144,15 @@ pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
     let mut most = [T::splat(s, -T::INFINITY); 4];
     for x in fours {
         for i in 0..4 {
-            most[i] = T::where_less(s, (most[i], x[i]), x[i], most[i]);
+            most[i] = T::larger(s, x[i], most[i]);
         }
     }
     for x in rest {
-        most[0] = T::where_less(s, (most[0], *x), *x, most[0]);
+        most[0] = T::larger(s, *x, most[0]);
     }
     let [mut all, others @ ..] = most;
     for most in others {
-        all = T::where_less(s, (all, most), most, all);
+        all = T::larger(s, most, all);
     }
     let mut lanes = [-T::INFINITY; MOST_LANES];
     T::registers_mut::<S>(&mut lanes[..T::lanes::<S>()]).0[0] = all;

@@ -129,7 +129,7 @@ fn power<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> (T::Register<S>, T::Regist
 pub(super) fn exp_of_not_negligible<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     // Beyond this bound, n − 1 is the exponent of infinity; far beyond it, it would not fit.
     let beyond = T::splat(s, T::BEYOND);
-    let (y, shifted) = power::<T, S>(s, T::where_less(s, (beyond, x), beyond, x));
+    let (y, shifted) = power::<T, S>(s, T::smaller(s, beyond, x));
     T::times(s, T::plus(s, y, y), T::half_power_of_two(s, shifted))
 }
 
@@ -155,7 +155,7 @@ pub fn exp_without_overflow<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Regi
 #[inline(always)]
 pub fn half_exp_of_sums<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     let negligible = T::splat(s, T::NEGLIGIBLE);
-    let (y, shifted) = power::<T, S>(s, T::where_less(s, (x, negligible), negligible, x));
+    let (y, shifted) = power::<T, S>(s, T::larger(s, negligible, x));
     T::times(s, y, T::half_power_of_two(s, shifted))
 }
 

@@ -29,8 +29,8 @@ pub fn exp_m1_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S>
     let constant = |c| T::splat(s, c);
     let zero = constant(T::ZERO);
     let (least, beyond) = (constant(T::MINUS_ONE_BELOW), constant(T::BEYOND));
-    let within = T::where_less(s, (x, least), least, x); // 4
-    let within = T::where_less(s, (beyond, within), beyond, within);
+    let within = T::larger(s, least, x); // 4
+    let within = T::smaller(s, beyond, within);
     let Reduced { shifted, r, dropped } = reduced::<T, S>(s, within); // 1
     let curve = beyond_first_order::<T, S>(s, r);
     let high = T::plus(s, r, curve); // 2

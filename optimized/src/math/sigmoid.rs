@@ -14,7 +14,7 @@ use crate::simd::{Lanes, Simd};
 pub fn sigmoid_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     let (one, negligible) = (T::splat(s, T::ONE), T::splat(s, T::NEGLIGIBLE));
     let minus_x = T::minus(s, T::splat(s, T::ZERO), x);
-    let raised = T::where_less(s, (minus_x, negligible), negligible, minus_x);
+    let raised = T::larger(s, negligible, minus_x);
     let power = exp_of_not_negligible::<T, S>(s, raised);
     T::over(s, one, T::plus(s, one, power))
 }

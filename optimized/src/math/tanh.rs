@@ -72,7 +72,7 @@ pub fn tanh_of_any<T: HyperbolicTangent, S: Simd>(s: S, x: T::Register<S>) -> T:
     let near = T::multiply_add(s, T::times(s, x, square), polynomial(s, T::TANH, square), x); // 1
 
     let most = constant(T::ONE_ABOVE);
-    let within = T::where_less(s, (most, size), most, size); // 4
+    let within = T::smaller(s, most, size); // 4
     let Reduced { shifted, r, dropped } = reduced::<T, S>(s, T::plus(s, within, within)); // 3
     let sum = T::plus(s, one, r);
     let tail = T::plus(s, T::minus(s, r, T::minus(s, sum, one)), beyond_first_order::<T, S>(s, r));

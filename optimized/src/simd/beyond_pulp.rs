@@ -1,7 +1,8 @@
-//! What pulp has no instructions for: every second lane of two registers, and the larger of two lanes where NaN has its place.
+//! What pulp has no instructions for: every second lane of two registers, and the larger and smaller of two lanes where NaN has its
+//! place.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, and
-//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`. The compiler makes single instructions of them only by luck; so these are
+//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them only by luck; so these are
 //! written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
 use super::{Lanes, Simd};
@@ -46,28 +47,31 @@ pub(super) fn every_second_f64<S: Simd, const ODD: usize>(s: S, a: S::f64s, b: S
     lane_by_lane::<f64, S, ODD>(a, b)
 }
 
-/// a where a > b, b elsewhere, and so where either is NaN.
-#[inline(always)]
-pub(super) fn larger_f32<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
-        return cast(v4.avx512f._mm512_max_ps(cast(a), cast(b)));
-    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
-        return cast(v3.avx._mm256_max_ps(cast(a), cast(b)));
-    }
-    f32::where_less(s, (b, a), a, b)
+/// Functions of a name that are single instructions on x86-64, and comparisons elsewhere.
+macro_rules! extremes {
+    ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $compared:expr;)*) => {$(
+        #[$doc]
+        #[inline(always)]
+        pub(super) fn $name<S: Simd>(s: S, a: S::$register, b: S::$register) -> S::$register {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+                return cast(v4.avx512f.$v4(cast(a), cast(b)));
+            } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+                return cast(v3.avx.$v3(cast(a), cast(b)));
+            }
+            <$number>::where_less(s, $compared(a, b), a, b)
+        }
+    )*};
 }
-
-/// The same.
-#[inline(always)]
-pub(super) fn larger_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
-        return cast(v4.avx512f._mm512_max_pd(cast(a), cast(b)));
-    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
-        return cast(v3.avx._mm256_max_pd(cast(a), cast(b)));
-    }
-    f64::where_less(s, (b, a), a, b)
+extremes! {
+    /// a where a > b, b elsewhere, and so where either is NaN.
+    larger_f32: f32, f32s, _mm512_max_ps, _mm256_max_ps, |a, b| (b, a);
+    /// The same.
+    larger_f64: f64, f64s, _mm512_max_pd, _mm256_max_pd, |a, b| (b, a);
+    /// a where a < b, b elsewhere, and so where either is NaN.
+    smaller_f32: f32, f32s, _mm512_min_ps, _mm256_min_ps, |a, b| (a, b);
+    /// The same.
+    smaller_f64: f64, f64s, _mm512_min_pd, _mm256_min_pd, |a, b| (a, b);
 }
 
 #[inline(always)]
@@ -116,37 +120,40 @@ mod tests {
         every_second::<f64>();
     }
 
-    struct Larger<'a, T>(&'a [T], &'a [T], &'a mut Vec<T>);
+    struct Extremes<'a, T>(&'a [T], &'a [T], [&'a mut Vec<T>; 2]);
 
-    impl<T: Lanes> Kernel for Larger<'_, T> {
+    impl<T: Lanes> Kernel for Extremes<'_, T> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, s: S) {
+            let [larger, smaller] = self.2;
             for (a, b) in T::registers::<S>(self.0).0.iter().zip(T::registers::<S>(self.1).0) {
-                self.2.extend_from_slice(cast_slice(&[T::larger(s, *a, *b)]));
+                larger.extend_from_slice(cast_slice(&[T::larger(s, *a, *b)]));
+                smaller.extend_from_slice(cast_slice(&[T::smaller(s, *a, *b)]));
             }
         }
     }
 
-    fn larger<T: Lanes>() {
+    fn extremes<T: Lanes>() {
         let numbers = [0.0, -0.0, 1.0, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-300].map(T::narrow);
         let pairs: Vec<(T, T)> = numbers.iter().flat_map(|a| numbers.map(|b| (*a, b))).collect();
         let (a, b): (Vec<T>, Vec<T>) = pairs.iter().copied().unzip();
         for isa in Isa::available() {
-            let mut larger = Vec::new();
-            simd::run(isa, Larger(&a, &b, &mut larger));
-            assert_eq!(larger.len(), pairs.len());
-            for ((a, b), larger) in pairs.iter().zip(larger) {
-                let due = if a > b { *a } else { *b };
-                assert_eq!(bytemuck::bytes_of(&larger), bytemuck::bytes_of(&due), "{isa}: {a:?} and {b:?}");
+            let (mut larger, mut smaller) = (Vec::new(), Vec::new());
+            simd::run(isa, Extremes(&a, &b, [&mut larger, &mut smaller]));
+            assert_eq!([larger.len(), smaller.len()], [pairs.len(); 2]);
+            for ((a, b), (larger, smaller)) in pairs.iter().zip(larger.into_iter().zip(smaller)) {
+                let due = [if a > b { *a } else { *b }, if a < b { *a } else { *b }];
+                let same = cast_slice::<T, u8>(&[larger, smaller]) == cast_slice::<T, u8>(&due);
+                assert!(same, "{isa}: {larger:?} and {smaller:?} of {a:?} and {b:?}");
             }
         }
     }
 
     #[test]
-    fn the_second_is_given_back_where_the_first_is_not_larger() {
-        larger::<f32>();
-        larger::<f64>();
+    fn the_second_is_given_back_where_the_first_is_not_beyond_it() {
+        extremes::<f32>();
+        extremes::<f64>();
     }
 }

@@ -90,6 +90,8 @@ pub trait Lanes:
     ) -> Self::Register<S>;
     /// a where a > b, b elsewhere, and so where either is NaN.
     fn larger<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// a where a < b, b elsewhere, and so where either is NaN.
+    fn smaller<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// |x|.
     fn absolute<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
     /// Whether any lane is NaN.
@@ -224,6 +226,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn larger<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
         beyond_pulp::larger_f32(s, a, b)
+    }
+    #[inline(always)]
+    fn smaller<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+        beyond_pulp::smaller_f32(s, a, b)
     }
     #[inline(always)]
     fn absolute<S: Simd>(s: S, x: S::f32s) -> S::f32s {
@@ -380,6 +386,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn larger<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
         beyond_pulp::larger_f64(s, a, b)
+    }
+    #[inline(always)]
+    fn smaller<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
+        beyond_pulp::smaller_f64(s, a, b)
     }
     #[inline(always)]
     fn absolute<S: Simd>(s: S, x: S::f64s) -> S::f64s {
