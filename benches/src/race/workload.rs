@@ -167,6 +167,12 @@ impl Workload {
         self.options.get(option).and_then(Json::as_bool).unwrap_or(false)
     }
 
+    /// How many exponentials of an item's classes are added up, which all that a CrossEntropyLoss computes is a quotient of.
+    pub(super) fn line(&self) -> usize {
+        let is_entropy = self.layer == "CrossEntropyLoss";
+        self.input.get(1).or(self.input.first()).filter(|_| is_entropy).copied().unwrap_or(0)
+    }
+
     /// How many steps, and how many sequences, a recurrent layer's input has.
     pub(super) fn steps(&self) -> (usize, usize) {
         match *self.input {
@@ -259,6 +265,15 @@ mod tests {
         let classes: Tensor<i64> = inputs.tensor("", "in.target").unwrap();
         assert!(classes.as_slice().iter().all(|class| (0..3).contains(class)) && classes.as_slice().contains(&2));
         assert_eq!(entropy.inputs::<f32>().unwrap(), inputs);
+    }
+
+    #[test]
+    fn a_line_is_the_classes_of_an_item() {
+        let line = |layer: &str, input: &str| {
+            workload(&format!(r#"{{"name": "w", "layer": "{layer}", "options": {{}}, "input": {input}}}"#)).line()
+        };
+        assert_eq!([line("CrossEntropyLoss", "[7]"), line("CrossEntropyLoss", "[50, 3, 4]")], [7, 3]);
+        assert_eq!([line("CrossEntropyLoss", "[]"), line("MSELoss", "[50, 3]")], [0, 0]);
     }
 
     #[test]
