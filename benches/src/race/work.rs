@@ -66,8 +66,10 @@ impl Work {
                 only(input + output + bytes(operand("state.weight")))
             }
             "Embedding" => only(input + 2.0 * output),
-            // The places of the maxima are integers of 64 bits.
-            "MaxPool2d" if backward => only(input + output + 8.0 * elements(results.get("out.output"))),
+            // The places of the maxima, which a pass remembers, are integers of 64 bits.
+            "MaxPool2d" if direction != Direction::Inference => {
+                only(input + output + 8.0 * elements(results.get("out.output")))
+            }
             loss if loss.ends_with("Loss") => {
                 let target = bytes(operand("in.target"));
                 let gradients = input + if workload.target_gradient { target } else { 0.0 };
@@ -150,6 +152,7 @@ mod tests {
         assert_eq!(of("ReLU", Direction::Backward), 192.0);
         assert_eq!(of("MSELoss", Direction::Forward), 192.0);
         assert_eq!(of("MSELoss", Direction::Backward), 256.0);
-        assert_eq!(of("MaxPool2d", Direction::Backward), 256.0);
+        assert_eq!(of("MaxPool2d", Direction::Inference), 128.0);
+        assert_eq!([of("MaxPool2d", Direction::Forward), of("MaxPool2d", Direction::Backward)], [256.0; 2]);
     }
 }
