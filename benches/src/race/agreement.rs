@@ -4,17 +4,17 @@
 use vocabulary::{StateDict, StateTensor};
 
 /// How many epsilons of its type an element may be away, counted in the tensor's root mean square and the element itself. The
-/// errors of the longest sums here are a hundred; a term that is missing or wrong is thousands.
+/// errors of the longest sums here, in blocks, are a hundred; a term that is missing or wrong is thousands.
 const EPSILONS: f64 = 1024.0;
 
-/// Holds everything that the peer computed against ours, which may have more. `line` is the number of positive terms that every
-/// result is a quotient of, as the exponentials of a softmax are: a peer that adds them up one after the other is off by half an
-/// epsilon for each.
+/// Holds everything that the peer computed against ours, which may have more. Where results come of a sum of exponentials of
+/// `classes`, a peer that adds these up one after the other, as candle does, may be off by half an epsilon for each: then a single
+/// class that is missing would not show.
 ///
 /// # Errors
 /// Says which tensor differs, and how.
-pub(super) fn compare(ours: &StateDict, peers: &StateDict, line: usize) -> Result<(), String> {
-    let epsilons = EPSILONS.max(line as f64 / 2.0);
+pub(super) fn compare(ours: &StateDict, peers: &StateDict, classes: usize) -> Result<(), String> {
+    let epsilons = EPSILONS.max(classes as f64 / 2.0);
     for (name, theirs) in peers.iter() {
         let our = ours.get(name).ok_or_else(|| format!("{name}: ours gives none"))?;
         if our.shape() != theirs.shape() || our.dtype() != theirs.dtype() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn quotients_of_long_sums_may_be_off_by_their_terms() {
+    fn what_comes_of_a_long_sum_may_be_off_by_its_terms() {
         let (ours, theirs) = (output(vec![1.0, 2.0]), output(vec![1.001, 2.002]));
         assert!(compare(&ours, &theirs, 1000).is_err());
         assert_eq!(compare(&ours, &theirs, 32_000), Ok(()));

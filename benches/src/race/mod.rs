@@ -207,7 +207,7 @@ fn race_entry<T: Number>(
     let results = ours.compute()?;
     for ((_, name), peer) in rival.names().iter().zip(&mut peers) {
         let theirs = peer.compute()?;
-        agreement::compare(&results, &theirs, workload.line())
+        agreement::compare(&results, &theirs, workload.classes())
             .map_err(|reason| Failure::new(format!("{name}: {reason}")))?;
     }
     let peaks = if arguments.memory { Some(Measured::new(entry, &operands)?) } else { None };

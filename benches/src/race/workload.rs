@@ -167,8 +167,8 @@ impl Workload {
         self.options.get(option).and_then(Json::as_bool).unwrap_or(false)
     }
 
-    /// How many exponentials of an item's classes are added up, which all that a CrossEntropyLoss computes is a quotient of.
-    pub(super) fn line(&self) -> usize {
+    /// The classes of a CrossEntropyLoss; of other layers 0.
+    pub(super) fn classes(&self) -> usize {
         let is_entropy = self.layer == "CrossEntropyLoss";
         self.input.get(1).or(self.input.first()).filter(|_| is_entropy).copied().unwrap_or(0)
     }
@@ -268,12 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_the_classes_of_an_item() {
-        let line = |layer: &str, input: &str| {
-            workload(&format!(r#"{{"name": "w", "layer": "{layer}", "options": {{}}, "input": {input}}}"#)).line()
+    fn classes_are_counted_where_there_are_any() {
+        let classes = |layer: &str, input: &str| {
+            workload(&format!(r#"{{"name": "w", "layer": "{layer}", "options": {{}}, "input": {input}}}"#)).classes()
         };
-        assert_eq!([line("CrossEntropyLoss", "[7]"), line("CrossEntropyLoss", "[50, 3, 4]")], [7, 3]);
-        assert_eq!([line("CrossEntropyLoss", "[]"), line("MSELoss", "[50, 3]")], [0, 0]);
+        assert_eq!([classes("CrossEntropyLoss", "[7]"), classes("CrossEntropyLoss", "[50, 3, 4]")], [7, 3]);
+        assert_eq!([classes("CrossEntropyLoss", "[]"), classes("MSELoss", "[50, 3]")], [0, 0]);
     }
 
     #[test]

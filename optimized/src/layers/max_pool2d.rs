@@ -57,6 +57,8 @@ pub struct MaxPool2dPass<T> {
     /// In the output's shape, where the options ask for it.
     pub indices: Option<Tensor<i64>>,
     input_shape: Vec<usize>,
+    /// The windows that the places are of.
+    problem: Problem,
     places: Tensor<i64>,
 }
 
@@ -165,12 +167,17 @@ impl MaxPool2d {
     /// # Ok::<(), optimized::Error>(())
     /// ```
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
+        self.with_places(input).map(|(output, places, _)| (output, places))
+    }
+
+    /// The output, its places, and the windows that these are of.
+    fn with_places<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>, Problem)> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
         let mut output = fresh(LAYER, "output", &shape)?;
         let mut places = unwritten(LAYER, "indices", &shape)?;
         let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
         self.execution.run(|kernel| max_pool2d::forward_with_places(&problem, kernel, input.as_slice(), outputs));
-        Ok((output.tensor(&shape)?, places))
+        Ok((output.tensor(&shape)?, places, problem))
     }
 
     /// [`MaxPool2d::forward`], written into `output`, whose elements are overwritten.
@@ -198,9 +205,9 @@ impl MaxPool2d {
     /// # Errors
     /// As [`MaxPool2d::forward`].
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
-        let (output, places) = self.forward_with_indices(input)?;
+        let (output, places, problem) = self.with_places(input)?;
         let indices = self.options.return_indices.then(|| places.clone());
-        Ok(MaxPool2dPass { output, indices, input_shape: input.shape().to_vec(), places })
+        Ok(MaxPool2dPass { output, indices, input_shape: input.shape().to_vec(), problem, places })
     }
 
     /// The gradient of the input.
@@ -213,9 +220,9 @@ impl MaxPool2d {
         pass: &MaxPool2dPass<T>,
         grad_output: &Tensor<T>,
     ) -> Result<MaxPool2dGradients<T>> {
-        let problem = self.check_backward(pass, grad_output)?;
+        self.check_backward(pass, grad_output)?;
         let mut input = fresh(LAYER, "grad_input", &pass.input_shape)?;
-        self.run_backward(&problem, pass, grad_output, Output::Fresh(&mut input));
+        self.run_backward(pass, grad_output, Output::Fresh(&mut input));
         Ok(MaxPool2dGradients { input: input.tensor(&pass.input_shape)? })
     }
 
@@ -239,34 +246,28 @@ impl MaxPool2d {
         grad_output: &Tensor<T>,
         gradients: &mut MaxPool2dGradients<T>,
     ) -> Result<()> {
-        let problem = self.check_backward(pass, grad_output)?;
+        self.check_backward(pass, grad_output)?;
         require_room(LAYER, "grad_input", &gradients.input, &pass.input_shape)?;
-        self.run_backward(&problem, pass, grad_output, Output::Given(gradients.input.as_mut_slice()));
+        self.run_backward(pass, grad_output, Output::Given(gradients.input.as_mut_slice()));
         Ok(())
     }
 
-    fn check_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<Problem> {
-        let (shape, problem) = self.shape_and_problem(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
+    fn check_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<()> {
+        let shape = self.output_shape(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &shape)?;
         if pass.places.shape() != shape {
             return Err(Error::shape(LAYER, "pass", pass.places.shape(), "a pass of a layer of these sizes"));
         }
-        Ok(problem)
+        Ok(())
     }
 
-    fn run_backward<T: Float>(
-        &self,
-        problem: &Problem,
-        pass: &MaxPool2dPass<T>,
-        grad_output: &Tensor<T>,
-        input: Output<'_, T>,
-    ) {
+    fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: Output<'_, T>) {
         let operands = (grad_output.as_slice(), pass.places.as_slice());
-        self.execution.run(|kernel| max_pool2d::backward(problem, kernel, operands, input));
+        self.execution.run(|kernel| max_pool2d::backward(&pass.problem, kernel, operands, input));
     }
 }
 
-/// a/b, by the instruction for 64 bits where they do: that for 128 takes a tenth of a small layer's time.
+/// a/b, in 64 bits where both fit: division in 128 is a function call, which would take a tenth of a small layer's time.
 fn quotient(a: i128, b: i128) -> i128 {
     match (u64::try_from(a), u64::try_from(b)) {
         (Ok(a), Ok(b)) => i128::from(a / b),

@@ -1,12 +1,15 @@
-//! What pulp has no instructions for: every second lane of two registers, and the larger and smaller of two lanes where NaN has its
-//! place.
+//! What pulp has not, or not in one instruction: every second lane of two registers, and the larger and the smaller of two lanes, the
+//! second where either is NaN.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, and
 //! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them only by luck; so these are
 //! written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
 use super::{Lanes, Simd};
-use bytemuck::{cast, cast_slice, cast_slice_mut};
+#[cfg(target_arch = "x86_64")]
+use bytemuck::cast;
+use bytemuck::{cast_slice, cast_slice_mut};
+#[cfg(target_arch = "x86_64")]
 use std::any::Any;
 use std::slice::from_mut;
 
@@ -47,9 +50,9 @@ pub(super) fn every_second_f64<S: Simd, const ODD: usize>(s: S, a: S::f64s, b: S
     lane_by_lane::<f64, S, ODD>(a, b)
 }
 
-/// Functions of a name that are single instructions on x86-64, and comparisons elsewhere.
+/// Functions that are single instructions on x86-64, and comparisons elsewhere.
 macro_rules! extremes {
-    ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $compared:expr;)*) => {$(
+    ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $is_larger:literal;)*) => {$(
         #[$doc]
         #[inline(always)]
         pub(super) fn $name<S: Simd>(s: S, a: S::$register, b: S::$register) -> S::$register {
@@ -59,19 +62,19 @@ macro_rules! extremes {
             } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
                 return cast(v3.avx.$v3(cast(a), cast(b)));
             }
-            <$number>::where_less(s, $compared(a, b), a, b)
+            <$number>::where_less(s, if $is_larger { (b, a) } else { (a, b) }, a, b)
         }
     )*};
 }
 extremes! {
     /// a where a > b, b elsewhere, and so where either is NaN.
-    larger_f32: f32, f32s, _mm512_max_ps, _mm256_max_ps, |a, b| (b, a);
+    larger_f32: f32, f32s, _mm512_max_ps, _mm256_max_ps, true;
     /// The same.
-    larger_f64: f64, f64s, _mm512_max_pd, _mm256_max_pd, |a, b| (b, a);
+    larger_f64: f64, f64s, _mm512_max_pd, _mm256_max_pd, true;
     /// a where a < b, b elsewhere, and so where either is NaN.
-    smaller_f32: f32, f32s, _mm512_min_ps, _mm256_min_ps, |a, b| (a, b);
+    smaller_f32: f32, f32s, _mm512_min_ps, _mm256_min_ps, false;
     /// The same.
-    smaller_f64: f64, f64s, _mm512_min_pd, _mm256_min_pd, |a, b| (a, b);
+    smaller_f64: f64, f64s, _mm512_min_pd, _mm256_min_pd, false;
 }
 
 #[inline(always)]
@@ -136,7 +139,7 @@ mod tests {
     }
 
     fn extremes<T: Lanes>() {
-        let numbers = [0.0, -0.0, 1.0, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-300].map(T::narrow);
+        let numbers = [0.0, -0.0, 1.0, -2.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -f64::NAN].map(T::narrow);
         let pairs: Vec<(T, T)> = numbers.iter().flat_map(|a| numbers.map(|b| (*a, b))).collect();
         let (a, b): (Vec<T>, Vec<T>) = pairs.iter().copied().unzip();
         for isa in Isa::available() {

@@ -1,6 +1,8 @@
 //! Outputs so large that their memory is used again, and that they are written past the caches.
 
-use super::{executions, tensor_f32};
+use super::calls::calls;
+use super::{assert_same_bits, executions, tensor_f32};
+use crate::memory::{Recycled, unwritten};
 use crate::{ReLU, ReLUOptions, Tensor};
 
 /// 16 MiB and some, not a whole number of registers.
@@ -43,4 +45,32 @@ fn results_of_every_size_about_the_smallest_recycled_are_equal() {
             y.as_mut_slice().fill(f32::NAN);
         }
     }
+}
+
+/// Leaves memory of so many elements behind, three times, which holds nothing but `value`.
+fn leave<T: Recycled>(len: usize, value: T) {
+    let tensors = [(); 3].map(|()| unwritten::<T>("Test", "output", &[len]).unwrap());
+    for mut tensor in tensors {
+        tensor.as_mut_slice().fill(value);
+    }
+}
+
+#[test]
+fn results_of_every_layer_do_not_depend_on_what_their_memory_held() {
+    let mut recycled = 0;
+    for execution in executions().concat() {
+        for call in calls(&execution) {
+            let due = call.results();
+            for result in &due {
+                leave(result.len(), f32::NAN);
+                leave(result.len(), i64::MIN);
+                recycled += usize::from(result.len() >= 1 << 14);
+            }
+            let results = call.results();
+            assert_eq!(results.len(), due.len());
+            let what = format!("{}, {execution:?}", call.name);
+            results.iter().zip(&due).for_each(|(result, due)| assert_same_bits(result, due, &what));
+        }
+    }
+    assert!(recycled > 100, "{recycled}");
 }

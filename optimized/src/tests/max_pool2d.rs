@@ -59,8 +59,27 @@ fn check(options: MaxPool2dOptions, x: &Tensor<f32>) {
         pool.forward_into(x, &mut into).unwrap();
         assert_same_bits(&into, &y, &what);
         let gradients = pool.backward(&pass, &g).unwrap();
-        assert!(gradients.input == dx, "{what}");
+        assert_same_bits(&gradients.input.map(|x| x + 0.0), &dx.map(|x| x + 0.0), &what);
+        // Everything is exact in f64, too.
+        let pass = pool.forward_pass(&x.map(f64::from)).unwrap();
+        assert_same_bits(&pass.output.map(|y| y as f32), &y, &what);
+        assert!(pass.indices.as_ref() == Some(&places), "{what}");
+        let gradients = pool.backward(&pass, &g.map(f64::from)).unwrap();
+        assert!(gradients.input == dx.map(f64::from), "{what}");
     }
+}
+
+/// Small integers, and few numbers that are not finite, so that most registers have none of them.
+fn seldom_special(shape: &[usize]) -> Tensor<f32> {
+    let mut x = integers(shape, 3);
+    for (i, x) in x.as_mut_slice().iter_mut().enumerate() {
+        match i % 20_011 {
+            7 => *x = f32::NAN,
+            9_001 => *x = f32::NEG_INFINITY,
+            _ => {}
+        }
+    }
+    x
 }
 
 /// Small integers, many of them equal; infinities, zeros of both signs and NaN among them.
@@ -81,6 +100,7 @@ fn options() -> Vec<MaxPool2dOptions> {
         MaxPool2dOptions::new((1, 4)).stride((2, 3)).padding((0, 2)).dilation((1, 2)),
         MaxPool2dOptions::new((5, 2)).stride((1, 2)).padding((2, 1)).dilation((2, 3)),
         MaxPool2dOptions::new((2, 3)).stride((3, 4)).padding((1, 1)),
+        MaxPool2dOptions::new(5).stride(2).padding(2),
         MaxPool2dOptions::new(1),
     ]
 }
@@ -102,9 +122,43 @@ fn the_first_of_equals_and_the_last_nan_count() {
 #[test]
 fn long_rows_and_many_channels_are_cut_where_they_should_be() {
     for options in options() {
-        check(options.clone(), &special(&[1, 1, 9, 4100]));
-        check(options.clone().stride((2, 1)), &special(&[1, 2, 9, 2060]));
+        for x in [special, seldom_special] {
+            check(options.clone(), &x(&[1, 1, 9, 4100]));
+            check(options.clone().stride((2, 1)), &x(&[1, 2, 9, 2060]));
+        }
         check(options, &integers(&[3, 20, 32, 33], 1));
+    }
+}
+
+/// Gradients of 16 MiB and more are written past the caches.
+#[test]
+fn gradients_of_many_elements_are_written_whole() {
+    check(MaxPool2dOptions::new((2, 3)), &integers(&[1, 4, 1024, 1031], 1));
+}
+
+/// Rows of images are parts of tasks, and of what is added up together; wide ones are several.
+#[test]
+fn images_are_cut_into_rows_and_rows_into_parts() {
+    for options in options() {
+        for x in [special, seldom_special] {
+            check(options.clone(), &x(&[1, 2, 300, 301]));
+            check(options.clone(), &x(&[2, 1, 5, 5001]));
+            check(options.clone(), &x(&[1, 1, 5, 70_001]));
+        }
+    }
+    // Windows that reach far.
+    check(MaxPool2dOptions::new((2, 3)).stride((1, 2)).dilation((100, 7)), &seldom_special(&[1, 3, 150, 200]));
+}
+
+/// A window that is not a number is found wherever it lies in a register, and spoils no other.
+#[test]
+fn one_nan_spoils_its_windows_alone() {
+    let x = integers(&[1, 1, 6, 70], 1);
+    for place in 0..x.len() {
+        let mut x = x.clone();
+        x.as_mut_slice()[place] = f32::NAN;
+        check(MaxPool2dOptions::new(2), &x);
+        check(MaxPool2dOptions::new(3).stride(2).padding(1), &x);
     }
 }
 
@@ -118,6 +172,29 @@ fn a_window_of_padding_alone_has_no_place() {
     let pass = pool.forward_pass(&x).unwrap();
     assert_eq!(pass.output.as_slice(), [f32::NEG_INFINITY; 2]);
     assert!(pass.indices.is_none());
+    let rows = MaxPool2dOptions::new((2, 1)).padding((1, 0)).dilation((3, 1)).stride(1);
+    check(rows, &integers(&[1, 1, 2, 40], 1));
+}
+
+/// Places are those of the pass, whatever windows the layer has that goes back.
+#[test]
+fn a_pass_of_a_layer_of_other_windows_keeps_its_places() {
+    let x = integers(&[1, 1, 128, 128], 1);
+    let mut pool = MaxPool2d::new(MaxPool2dOptions::new(3).stride(1).padding(1)).unwrap();
+    let other = MaxPool2d::new(MaxPool2dOptions::new(1)).unwrap();
+    let pass = pool.forward_pass(&x).unwrap();
+    let g = integers(&[1, 1, 128, 128], 2);
+    assert_eq!(other.backward(&pass, &g).unwrap(), pool.backward(&pass, &g).unwrap());
+}
+
+/// A sum beyond the largest number is no NaN among what is read.
+#[test]
+fn sums_that_overflow_take_nothing_away() {
+    for large in [f32::MAX, f32::INFINITY] {
+        let x = Tensor::full(&[1, 1, 20, 41], large).unwrap();
+        check(MaxPool2dOptions::new(2), &x);
+        check(MaxPool2dOptions::new(3).stride(2).padding(1), &x);
+    }
 }
 
 #[test]
@@ -130,6 +207,9 @@ fn huge_windows_take_no_time() {
     assert_eq!(pass.output.shape(), [1, 2, 3, 3]);
     let largest = x.as_slice()[..9].iter().copied().fold(f32::MIN, f32::max);
     assert_eq!(pass.output.as_slice()[..9], [largest; 9]);
+    let one_row = tensor_f32(&[1, 1, 1, 10], 1);
+    let wide = MaxPool2dOptions::new((1, i32::MAX as usize)).padding((0, half)).stride((1, 1 << 30)).ceil_mode(true);
+    assert_eq!(MaxPool2d::new(wide).unwrap().forward(&one_row).unwrap().shape(), [1, 1, 1, 2]);
     let far = MaxPool2d::new(MaxPool2dOptions::new(2).stride(i32::MAX as usize).ceil_mode(true)).unwrap();
     assert_eq!(far.forward(&x).unwrap().shape(), [1, 2, 1, 1]);
     let none = pool.forward(&Tensor::<f64>::full(&[0, 2, 3, 3], 0.0).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Backward: a few rows of the gradient at a time.
+//! Backward: some elements of the gradient at a time.
 
 use super::{Problem, TASK};
 use crate::counters::{self, Counter};
@@ -7,16 +7,8 @@ use crate::memory::{Block, Output, scratch};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
-/// Elements whose gradients are added up together: 16 KiB of f32, which stay in the first-level cache.
+/// Elements whose gradients are added up together: 16 KiB of f32, half of the smallest first-level cache, and 32 of f64.
 const PART: usize = 4096;
-
-/// Elements of whole channels, of whole rows of one, or of a part of a row: `most` at most where a row has more, and otherwise as many
-/// rows as that has, and as many channels.
-fn elements(problem: &Problem, most: usize) -> usize {
-    let (area, row) = (problem.area(), problem.axes[1].size);
-    let whole = if area <= most { area } else { row };
-    if whole <= most { most / whole * whole } else { most }
-}
 
 /// Each element's gradient is the sum of those of the outputs that it is the largest of.
 pub fn backward<T: Lanes>(
@@ -25,18 +17,57 @@ pub fn backward<T: Lanes>(
     (g, places): (&[T], &[i64]),
     mut dx: Output<'_, T>,
 ) {
-    let size = elements(problem, TASK);
-    threads::for_each(threads, dx.blocks(size).enumerate(), |(task, dx)| {
-        let most = elements(problem, PART).min(dx.len());
-        scratch(most, |sums| simd::run(isa, Elements { problem, g, places, first: task * size, dx, sums }));
-    });
+    let [height, width] = &problem.axes;
+    let outputs = Outputs { problem, g, places };
+    // Each part looks at all windows that start so near before it that they may reach it. Where that is more than a part itself, a
+    // channel is one part, wherever it lies.
+    if height.span().saturating_mul(width.size) > PART {
+        let channels = dx.blocks(problem.area()).enumerate();
+        threads::for_each(threads, channels, |(channel, dx)| simd::run(isa, Channel { outputs, channel, dx }));
+    } else {
+        threads::for_each(threads, dx.blocks(TASK).enumerate(), |(task, dx)| {
+            let size = PART.min(dx.len());
+            scratch(size, |sums| simd::run(isa, Elements { outputs, first: task * TASK, dx, sums }));
+        });
+    }
 }
 
-/// Some elements of the input.
-struct Elements<'a, T> {
+/// The gradients of the outputs, and the places of the elements that they go to.
+#[derive(Clone, Copy)]
+struct Outputs<'a, T> {
     problem: &'a Problem,
     g: &'a [T],
     places: &'a [i64],
+}
+
+impl<T: Lanes> Outputs<'_, T> {
+    /// The sums of a channel's elements from q on.
+    #[inline(always)]
+    fn add_up(&self, channel: usize, q: usize, sums: &mut [T]) {
+        let [height, width] = &self.problem.axes;
+        sums.fill(T::ZERO);
+        let last = q + sums.len() - 1;
+        let rows = height.reaching(&(q / width.size..last / width.size + 1));
+        let columns = match q / width.size == last / width.size {
+            true => width.reaching(&(q % width.size..last % width.size + 1)),
+            false => 0..width.windows,
+        };
+        for row in rows {
+            let first = (channel * height.windows + row) * width.windows + columns.start;
+            let (g, places) = (&self.g[first..][..columns.len()], &self.places[first..][..columns.len()]);
+            for (g, place) in g.iter().zip(places) {
+                // Of a window without any element it is −1, and before all.
+                if let Some(sum) = sums.get_mut((*place as usize).wrapping_sub(q)) {
+                    *sum += *g;
+                }
+            }
+        }
+    }
+}
+
+/// Some elements of the input, of one channel or several.
+struct Elements<'a, T> {
+    outputs: Outputs<'a, T>,
     first: usize,
     dx: Block<'a, T>,
     /// Memory for those that are added up together.
@@ -49,34 +80,38 @@ impl<T: Lanes> Kernel for Elements<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::MaxPool2d, Isa::of::<S>());
-        let Self { problem, g, places, mut first, mut dx, sums } = self;
-        let [height, width] = &problem.axes;
-        let area = problem.area();
-        while dx.len() > 0 {
-            let (channel, q) = (first / area, first % area);
-            let n = sums.len().min(area - q).min(dx.len());
-            let sums = &mut sums[..n];
-            sums.fill(T::ZERO);
-            // The windows that reach some of the elements; of a part of a row, only these of each row of windows.
-            let last = q + n - 1;
-            let rows = height.reaching(&(q / width.size..last / width.size + 1));
-            let columns = match q / width.size == last / width.size {
-                true => width.reaching(&(q % width.size..last % width.size + 1)),
-                false => 0..width.windows,
-            };
-            for row in rows {
-                let windows = (channel * height.windows + row) * width.windows + columns.start;
-                let (g, places) = (&g[windows..][..columns.len()], &places[windows..][..columns.len()]);
-                for (g, place) in g.iter().zip(places) {
-                    // Of a window without any element it is −1, and before all.
-                    if let Some(sum) = sums.get_mut((*place as usize).wrapping_sub(q)) {
-                        *sum += *g;
-                    }
-                }
+        let Self { outputs, first, dx, sums } = self;
+        let (area, row) = (outputs.problem.area(), outputs.problem.axes[1].size);
+        let mut next = first;
+        for dx in dx.split(sums.len()) {
+            let sums = &mut sums[..dx.len()];
+            let mut rest = &mut *sums;
+            while !rest.is_empty() {
+                let q = next % area;
+                // Of a row that is longer than a part, no more than its end.
+                let end = if row > PART { row - q % row } else { area - q };
+                let n = end.min(rest.len());
+                outputs.add_up(next / area, q, rest.split_off_mut(..n).unwrap_or_default());
+                next += n;
             }
-            let (part, after) = dx.split_at(n);
-            part.fill(s, Split::new(sums)); // 5
-            (first, dx) = (first + n, after);
+            dx.fill(s, Split::new(sums)); // 5
         }
+    }
+}
+
+/// A channel of the input.
+struct Channel<'a, T> {
+    outputs: Outputs<'a, T>,
+    channel: usize,
+    dx: Block<'a, T>,
+}
+
+impl<T: Lanes> Kernel for Channel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        counters::record(Counter::MaxPool2d, Isa::of::<S>());
+        self.outputs.add_up(self.channel, 0, self.dx.open());
     }
 }

@@ -15,12 +15,19 @@ const NOWHERE: u32 = u32::MAX;
 /// which it lies. Two rows of 112 f64 at once, a register of each at a time, take three times as long.
 const REGISTERS: usize = 8;
 
+/// Windows of a task are a multiple of it where they are a part of a row, so that registers are full at any instruction set.
+const TOGETHER: usize = REGISTERS * MOST_LANES;
+
+/// Windows whose memory is opened together.
+const OPENED: usize = 4096;
+
 /// Windows of a task: those of whole rows, or of a part of one.
 fn windows_of_a_task(problem: &Problem) -> usize {
     let [height, width] = &problem.axes;
     let taps = height.kernel.min(height.size) * width.kernel.min(width.size);
-    let windows = (TASK / taps).max(1);
-    if windows < width.windows { windows } else { windows / width.windows * width.windows }
+    let windows = (TASK / taps).max(TOGETHER);
+    let whole = if windows < width.windows { TOGETHER } else { width.windows };
+    windows / whole * whole
 }
 
 /// The largest element of each window.
@@ -61,34 +68,40 @@ impl<T: Lanes> Kernel for Windows<'_, T> {
         counters::record(Counter::MaxPool2d, Isa::of::<S>());
         let Self { problem, x, first, y, places } = self;
         let [height, width] = &problem.axes;
-        let (mut y, mut places) = (y.open(), places.unwrap_or_default());
-        let is_near = height.span().saturating_mul(width.size).saturating_add(width.span()) < NOWHERE as usize;
+        let mut places = places.unwrap_or_default();
+        // Distances within a window are counted in 32 bits; and of windows that start far apart, taps would be many that only some
+        // of a register's have.
+        let reach = height.span().saturating_mul(width.size).saturating_add(width.span());
+        let by_registers = reach < NOWHERE as usize && width.stride <= width.size;
         let (row, mut b) = (first / width.windows, first % width.windows);
         let (mut channel, mut a) = (row / height.windows * problem.area(), row % height.windows);
         let mut best = Registers::<T, S>::new(s);
         let mut side = Side::new::<T, S>(width, 0..0);
-        while !y.is_empty() {
-            let n = (width.windows - b).min(y.len()).min(REGISTERS * T::lanes::<S>());
-            let of_y = y.split_off_mut(..n).unwrap_or_default();
-            let of_places = places.split_off_mut(..n.min(places.len())).unwrap_or_default();
-            let row = Row { problem, x, channel, a };
-            if n == 1 || !is_near {
-                row.write_plainly(b, of_y, of_places);
-            } else {
-                if side.windows != (b..b + n) {
-                    side = Side::new::<T, S>(width, b..b + n);
+        for y in y.split(OPENED) {
+            let mut y = y.open();
+            while !y.is_empty() {
+                let n = (width.windows - b).min(y.len()).min(REGISTERS * T::lanes::<S>());
+                let of_y = y.split_off_mut(..n).unwrap_or_default();
+                let of_places = places.split_off_mut(..n.min(places.len())).unwrap_or_default();
+                let row = Row { problem, x, channel, a };
+                if n == 1 || !by_registers {
+                    row.write_plainly(b, of_y, of_places);
+                } else {
+                    if side.windows != (b..b + n) {
+                        side = Side::new::<T, S>(width, b..b + n);
+                    }
+                    match of_places.is_empty() {
+                        true => row.write::<S, false>(s, &side, (of_y, of_places), &mut best),
+                        false => row.write::<S, true>(s, &side, (of_y, of_places), &mut best),
+                    }
                 }
-                match of_places.is_empty() {
-                    true => row.write::<S, false>(s, &side, (of_y, of_places), &mut best),
-                    false => row.write::<S, true>(s, &side, (of_y, of_places), &mut best),
+                b += n;
+                if b == width.windows {
+                    (b, a) = (0, a + 1);
                 }
-            }
-            b += n;
-            if b == width.windows {
-                (b, a) = (0, a + 1);
-            }
-            if a == height.windows {
-                (channel, a) = (channel + problem.area(), 0);
+                if a == height.windows {
+                    (channel, a) = (channel + problem.area(), 0);
+                }
             }
         }
     }
@@ -100,7 +113,8 @@ struct Side {
     registers: usize,
     /// The registers of which all windows read inside the input at every tap along the width.
     inside: Range<usize>,
-    /// What these read of a row: from which place on, and how many elements.
+    /// What these read of a row: from which place on, and how many elements. Lanes beyond the last window read on, of the next row
+    /// or channel: nobody looks at their best, and where they spoil the sum, it costs time alone.
     reach: (i64, usize),
 }
 
@@ -127,7 +141,7 @@ struct Row<'a, T> {
 }
 
 impl<T: Lanes> Row<'_, T> {
-    /// The windows from b on, one by one.
+    /// The windows from b on, one by one; seldom, so that no instruction set has a copy of its own.
     fn write_plainly(&self, b: usize, y: &mut [T], places: &mut [i64]) {
         for (k, y) in y.iter_mut().enumerate() {
             let (largest, place) = self.largest(b + k);
@@ -385,10 +399,9 @@ fn read<T: Lanes, S: Simd>(
     {
         // Lanes before and after the row are told by their distance from the first, as far as there are lanes.
         let (x, nothing) = (every::<T, S>(s, x, width.stride), T::splat(s, nothing));
-        let number = |place: i64| T::splat(s, T::narrow(place.clamp(0, 4 * MOST_LANES as i64) as f64));
-        let distance = T::times(s, T::counting(s), number(width.stride as i64));
-        let x = T::where_less(s, (distance, number(-at)), nothing, x);
-        return T::where_less(s, (distance, number(width.size as i64 - at)), x, nothing);
+        let distance = T::times(s, T::counting(s), bound::<T, S>(s, width.stride as i64));
+        let x = T::where_less(s, (distance, bound::<T, S>(s, -at)), nothing, x); // 2
+        return T::where_less(s, (distance, bound::<T, S>(s, width.size as i64 - at)), x, nothing);
     }
     let mut elements = [nothing; MOST_LANES];
     let inside = width.inside(tap, &windows);
@@ -400,4 +413,10 @@ fn read<T: Lanes, S: Simd>(
         }
     }
     T::registers::<S>(&elements[..lanes]).0[0]
+}
+
+/// A distance from the first lane, or one beyond all lanes where it is larger than any of theirs.
+#[inline(always)]
+fn bound<T: Lanes, S: Simd>(s: S, distance: i64) -> T::Register<S> {
+    T::splat(s, T::narrow(distance.clamp(0, 4 * MOST_LANES as i64) as f64))
 }

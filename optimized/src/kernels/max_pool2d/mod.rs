@@ -1,17 +1,17 @@
 //! The largest element of each window.
 //!
-//! The plain loop is `for each window, for i, for j: if x > best or x is NaN { best = x }`, over the elements inside the
-//! input ([`Problem::largest`]). We depart from it:
+//! The plain loop is `for each window, for i, for j: if x is the first, or x > best, or x is NaN { best = x }`, over the elements
+//! inside the input ([`Problem::largest`]). We depart from it:
 //! 1. windows side by side in a row take a lane each, some registers at a time, row after row of what they read, so that memory is
 //!    read in the order in which it lies;
-//! 2. lanes that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at again by
+//! 2. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at again by
 //!    the plain loop: only its place is not known;
-//! 3. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, which otherwise takes infinities of both
-//!    signs, all windows that it is of are computed again by the plain loop;
+//! 3. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
+//!    windows that it is of are computed again by the plain loop;
 //! 4. where the best stand is remembered only where it is asked for, as the distance from the start of the window;
-//! 5. backward, gradients are added up a few rows at a time, in the first-level cache, and written from there: past all caches,
+//! 5. backward, gradients of some elements at a time are added up in the first-level cache, and written from there: past all caches,
 //!    where there are so many that they would not hold them;
-//! 6. threads take some windows, and backward some rows, that the shapes alone decide on.
+//! 6. threads take some windows, and backward some elements, that the shapes alone decide on.
 
 mod backward;
 mod forward;
@@ -22,7 +22,7 @@ pub use forward::{forward, forward_with_places};
 use super::windows::Axis;
 use crate::simd::Lanes;
 
-/// Elements read by a task of one thread, about: 20 µs of work.
+/// Elements that a task of one thread reads, forward, or writes, backward: 10 to 20 µs of work.
 const TASK: usize = 1 << 16;
 
 /// Channels of an input, one after the other, and the windows over each.
