@@ -7,9 +7,9 @@ use vocabulary::{StateDict, StateTensor};
 /// errors of the longest sums here, in blocks, are a hundred; a term that is missing or wrong is thousands.
 const EPSILONS: f64 = 1024.0;
 
-/// Holds everything that the peer computed against ours, which may have more. Where results come of a sum of exponentials of
-/// `classes`, a peer that adds these up one after the other, as candle does, may be off by half an epsilon for each: then a single
-/// class that is missing would not show.
+/// Holds everything that the peer computed against ours, which may have more. Where results come of the exponentials of `classes`,
+/// added up one after the other as candle does, they may be off by half an epsilon for each: then a single class that is missing
+/// would not show. Of peers that add in blocks, it is 0.
 ///
 /// # Errors
 /// Says which tensor differs, and how.

@@ -1,9 +1,9 @@
-//! What pulp has not, or not in one instruction: every second lane of two registers, and the larger and the smaller of two lanes, the
-//! second where either is NaN.
+//! What pulp has not, or not in one instruction: every second lane of two registers, and the larger and the smaller of two lanes,
+//! the second of them where either is NaN.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, and
-//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them only by luck; so these are
-//! written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
+//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them
+//! only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
 use super::{Lanes, Simd};
 #[cfg(target_arch = "x86_64")]

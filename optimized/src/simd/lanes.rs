@@ -237,6 +237,7 @@ impl Lanes for f32 {
     }
     #[inline(always)]
     fn any_nan<S: Simd>(s: S, x: S::f32s) -> bool {
+        // Whether there is one, and not which: that instruction sets count from different ends.
         s.first_true_m32s(s.not_m32s(s.equal_f32s(x, x))) < S::F32_LANES
     }
     #[inline(always)]

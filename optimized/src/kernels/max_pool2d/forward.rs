@@ -1,4 +1,4 @@
-//! Forward: a register of windows at a time.
+//! Forward: some registers of windows at a time.
 
 use super::{Problem, TASK};
 use crate::counters::{self, Counter};
@@ -336,7 +336,8 @@ impl<T: Lanes, S: Simd> Best<T, S> {
 }
 
 /// Holds what windows read inside a row of the input at all taps, the first lane of the first register from the start of x on, against
-/// the best of these registers; gives the sums of it. The kernel and the stride, where they are known here, are not 0.
+/// the best of these registers; gives the sums of it. `KERNEL` and `STRIDE` are the width's, of dilation 1, where the compiler is to
+/// know them, and 0 elsewhere.
 #[inline(always)]
 fn hold_inside<T: Lanes, S: Simd, const PLACES: bool, const KERNEL: usize, const STRIDE: usize>(
     s: S,
@@ -383,8 +384,8 @@ fn every<T: Lanes, S: Simd>(s: S, x: &[T], stride: usize) -> T::Register<S> {
     }
 }
 
-/// What windows that are not more than lanes read at a tap along the width, in the row of the input that begins at `row` in x; −∞, where
-/// they read outside.
+/// What windows, no more than a register has lanes, read at a tap along the width, in the row of the input that begins at `row` in x;
+/// −∞ where they read outside.
 #[inline(always)]
 fn read<T: Lanes, S: Simd>(
     s: S,

@@ -4,8 +4,8 @@
 //! inside the input ([`Problem::largest`]). We depart from it:
 //! 1. windows side by side in a row take a lane each, some registers at a time, row after row of what they read, so that memory is
 //!    read in the order in which it lies;
-//! 2. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at again by
-//!    the plain loop: only its place is not known;
+//! 2. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
+//!    again by the plain loop: only its place is not known;
 //! 3. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
 //!    windows that it is of are computed again by the plain loop;
 //! 4. where the best stand is remembered only where it is asked for, as the distance from the start of the window;
