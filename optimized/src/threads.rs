@@ -6,6 +6,7 @@
 //! has not when nothing is left to do: rayon's scopes do, 50 µs and more on a machine that is busy elsewhere.
 
 use crate::memory;
+use crate::simd::Arrival;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -152,11 +153,13 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
     let helpers = threads.at_work().min(items.len()).saturating_sub(1);
     let pool = if helpers == 0 { None } else { pool(threads.at_work() - 1) };
     let Some(pool) = pool else {
+        let _arrival = Arrival::new();
         return items.for_each(work);
     };
     let queue = Mutex::new(items);
     let workspace = memory::current();
     let run = || {
+        let _arrival = Arrival::new();
         loop {
             // Bound to a name, so that the lock is released before the work.
             let next = lock(&queue).next();

@@ -1,9 +1,9 @@
-//! MaxPool2d: one kernel, which remembers places where they are asked for.
+//! MaxPool2d: one kernel forward, which remembers taps or places where they are asked for, and one backward for each of them.
 
 use super::{overwrite, require_output_shape, require_room};
-use crate::kernels::max_pool2d::{self, Problem};
+use crate::kernels::max_pool2d::{self, Mark, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, fresh, unwritten};
+use crate::memory::{Output, Recycled, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
 
@@ -57,9 +57,27 @@ pub struct MaxPool2dPass<T> {
     /// In the output's shape, where the options ask for it.
     pub indices: Option<Tensor<i64>>,
     input_shape: Vec<usize>,
-    /// The windows that the places are of.
+    /// The windows that the marks are of.
     problem: Problem,
-    places: Tensor<i64>,
+    marks: Marks,
+}
+
+/// Where the largest elements stand, in the output's shape.
+#[derive(Debug, Clone)]
+enum Marks {
+    /// Their taps in the windows.
+    Taps(Tensor<u8>),
+    /// Their places in the channel.
+    Places(Tensor<i64>),
+}
+
+impl Marks {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Taps(taps) => taps.shape(),
+            Self::Places(places) => places.shape(),
+        }
+    }
 }
 
 impl MaxPool2d {
@@ -167,17 +185,22 @@ impl MaxPool2d {
     /// # Ok::<(), optimized::Error>(())
     /// ```
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
-        self.with_places(input).map(|(output, places, _)| (output, places))
+        let (shape, problem) = self.shape_and_problem(input.shape())?;
+        self.with_marks(input, &shape, &problem)
     }
 
-    /// The output, its places, and the windows that these are of.
-    fn with_places<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>, Problem)> {
-        let (shape, problem) = self.shape_and_problem(input.shape())?;
-        let mut output = fresh(LAYER, "output", &shape)?;
-        let mut places = unwritten(LAYER, "indices", &shape)?;
-        let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
-        self.execution.run(|kernel| max_pool2d::forward_with_places(&problem, kernel, input.as_slice(), outputs));
-        Ok((output.tensor(&shape)?, places, problem))
+    /// The output, and marks of where its elements stand.
+    fn with_marks<T: Float, M: Mark + Recycled>(
+        &self,
+        input: &Tensor<T>,
+        shape: &[usize],
+        problem: &Problem,
+    ) -> Result<(Tensor<T>, Tensor<M>)> {
+        let mut output = fresh(LAYER, "output", shape)?;
+        let mut marks = unwritten(LAYER, "indices", shape)?;
+        let outputs = (Output::Fresh(&mut output), marks.as_mut_slice());
+        self.execution.run(|kernel| max_pool2d::forward_with_marks(problem, kernel, input.as_slice(), outputs));
+        Ok((output.tensor(shape)?, marks))
     }
 
     /// [`MaxPool2d::forward`], written into `output`, whose elements are overwritten.
@@ -205,9 +228,15 @@ impl MaxPool2d {
     /// # Errors
     /// As [`MaxPool2d::forward`].
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
-        let (output, places, problem) = self.with_places(input)?;
+        let (shape, problem) = self.shape_and_problem(input.shape())?;
+        let input_shape = input.shape().to_vec();
+        if !self.options.return_indices && problem.remembers_taps() {
+            let (output, taps) = self.with_marks(input, &shape, &problem)?;
+            return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks: Marks::Taps(taps) });
+        }
+        let (output, places) = self.with_marks(input, &shape, &problem)?;
         let indices = self.options.return_indices.then(|| places.clone());
-        Ok(MaxPool2dPass { output, indices, input_shape: input.shape().to_vec(), problem, places })
+        Ok(MaxPool2dPass { output, indices, input_shape, problem, marks: Marks::Places(places) })
     }
 
     /// The gradient of the input.
@@ -255,15 +284,18 @@ impl MaxPool2d {
     fn check_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<()> {
         let shape = self.output_shape(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &shape)?;
-        if pass.places.shape() != shape {
-            return Err(Error::shape(LAYER, "pass", pass.places.shape(), "a pass of a layer of these sizes"));
+        if pass.marks.shape() != shape {
+            return Err(Error::shape(LAYER, "pass", pass.marks.shape(), "a pass of a layer of these sizes"));
         }
         Ok(())
     }
 
     fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: Output<'_, T>) {
-        let operands = (grad_output.as_slice(), pass.places.as_slice());
-        self.execution.run(|kernel| max_pool2d::backward(&pass.problem, kernel, operands, input));
+        let (g, problem) = (grad_output.as_slice(), &pass.problem);
+        self.execution.run(|kernel| match &pass.marks {
+            Marks::Taps(taps) => max_pool2d::backward_by_taps(problem, kernel, (g, taps.as_slice()), input),
+            Marks::Places(places) => max_pool2d::backward_by_places(problem, kernel, (g, places.as_slice()), input),
+        });
     }
 }
 

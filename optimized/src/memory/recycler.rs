@@ -25,6 +25,7 @@ pub struct Kept {
     f32: Vec<Vec<f32>>,
     f64: Vec<Vec<f64>>,
     i64: Vec<Vec<i64>>,
+    u8: Vec<Vec<u8>>,
 }
 
 /// A type whose buffers are kept.
@@ -41,7 +42,7 @@ macro_rules! recycled {
         }
     )*};
 }
-recycled!(f32, f64, i64);
+recycled!(f32, f64, i64, u8);
 
 /// What is kept of the memory of large tensors when they are dropped, so that the next ones need not be mapped anew.
 ///
@@ -90,7 +91,7 @@ fn bytes<T>(buffer: &Vec<T>) -> usize {
 
 impl Kept {
     const fn new(limit: usize) -> Self {
-        Self { limit, bytes: 0, f32: Vec::new(), f64: Vec::new(), i64: Vec::new() }
+        Self { limit, bytes: 0, f32: Vec::new(), f64: Vec::new(), i64: Vec::new(), u8: Vec::new() }
     }
 
     /// All buffers, which are kept no more.

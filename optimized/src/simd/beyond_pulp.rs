@@ -1,7 +1,7 @@
-//! What pulp has not, or not in one instruction: every second lane of two registers, and the larger and the smaller of two lanes,
-//! the second of them where either is NaN.
+//! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; and the larger and the
+//! smaller of two lanes, the second of them where either is NaN.
 //!
-//! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, and
+//! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`, and
 //! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them
 //! only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
@@ -50,6 +50,60 @@ pub(super) fn every_second_f64<S: Simd, const ODD: usize>(s: S, a: S::f64s, b: S
     lane_by_lane::<f64, S, ODD>(a, b)
 }
 
+/// Lane 0 of a, lane 0 of b, lane 1 of a …: what [`every_second_f32`] takes apart.
+#[inline(always)]
+pub(super) fn in_turn_f32<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> [S::f32s; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let lanes = |first| -> [u32; 16] { std::array::from_fn(|i| (first + i / 2 + i % 2 * 16) as u32) };
+        let take = |first| cast(v4.avx512f._mm512_permutex2var_ps(cast(a), cast(lanes(first)), cast(b)));
+        return [take(0), take(8)];
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        // Of each half of the registers, the first lanes in turn, and the last.
+        let (first, last) =
+            (v3.avx._mm256_unpacklo_ps(cast(a), cast(b)), v3.avx._mm256_unpackhi_ps(cast(a), cast(b)));
+        return [
+            cast(v3.avx._mm256_permute2f128_ps::<0x20>(first, last)),
+            cast(v3.avx._mm256_permute2f128_ps::<0x31>(first, last)),
+        ];
+    }
+    let _ = s;
+    lanes_in_turn::<f32, S>(a, b)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let lanes = |first| -> [u64; 8] { std::array::from_fn(|i| (first + i / 2 + i % 2 * 8) as u64) };
+        let take = |first| cast(v4.avx512f._mm512_permutex2var_pd(cast(a), cast(lanes(first)), cast(b)));
+        return [take(0), take(4)];
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        let (first, last) =
+            (v3.avx._mm256_unpacklo_pd(cast(a), cast(b)), v3.avx._mm256_unpackhi_pd(cast(a), cast(b)));
+        return [
+            cast(v3.avx._mm256_permute2f128_pd::<0x20>(first, last)),
+            cast(v3.avx._mm256_permute2f128_pd::<0x31>(first, last)),
+        ];
+    }
+    let _ = s;
+    lanes_in_turn::<f64, S>(a, b)
+}
+
+/// Asks for the cache line of an element, which will be read soon; nothing else comes of it.
+#[inline(always)]
+#[allow(unsafe_code)]
+pub fn prefetch<T, S: Simd>(_: S, element: &T) {
+    // SAFETY: every x86-64 has SSE, and asking for a line changes nothing, whatever lies there.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(element).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = element;
+}
+
 /// Functions that are single instructions on x86-64, and comparisons elsewhere.
 macro_rules! extremes {
     ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $is_larger:literal;)*) => {$(
@@ -87,6 +141,16 @@ fn lane_by_lane<T: Lanes, S: Simd, const ODD: usize>(a: T::Register<S>, b: T::Re
     second
 }
 
+#[inline(always)]
+fn lanes_in_turn<T: Lanes, S: Simd>(a: T::Register<S>, b: T::Register<S>) -> [T::Register<S>; 2] {
+    let (mut pairs, even, odd) = ([a, b], [a], [b]);
+    let lanes = cast_slice::<_, T>(&even).iter().zip(cast_slice::<_, T>(&odd));
+    for (pair, (even, odd)) in cast_slice_mut::<_, T>(&mut pairs).chunks_exact_mut(2).zip(lanes) {
+        (pair[0], pair[1]) = (*even, *odd);
+    }
+    pairs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +166,8 @@ mod tests {
             let (registers, [even, odd]) = (T::registers::<S>(self.0).0, self.1);
             even.extend_from_slice(cast_slice(&[T::even(s, registers[0], registers[1])]));
             odd.extend_from_slice(cast_slice(&[T::odd(s, registers[0], registers[1])]));
+            let again = T::in_turn(s, T::even(s, registers[0], registers[1]), T::odd(s, registers[0], registers[1]));
+            assert_eq!(cast_slice::<_, T>(&again), cast_slice::<_, T>(&registers[..2]));
         }
     }
 
@@ -118,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn every_second_lane_in_order() {
+    fn every_second_lane_in_order_and_in_turn_again() {
         every_second::<f32>();
         every_second::<f64>();
     }

@@ -11,6 +11,9 @@ use std::slice;
 /// No instruction set has registers of more elements.
 pub const MOST_LANES: usize = 16;
 
+/// The largest integer that [`Lanes::count`] tells.
+pub const MOST_COUNT: usize = (1 << 22) - 1;
+
 /// The registers that fill a slice of uninitialised memory, and the elements that are left over.
 pub type UninitRegisters<'a, T, S> = (&'a mut [MaybeUninit<<T as Lanes>::Register<S>>], &'a mut [MaybeUninit<T>]);
 
@@ -29,6 +32,7 @@ pub trait Lanes:
     + Mul<Output = Self>
     + Div<Output = Self>
     + AddAssign
+    + From<u8>
     + bytemuck::Pod
     + Recycled
     + 'static
@@ -88,6 +92,12 @@ pub trait Lanes:
         then: Self::Register<S>,
         otherwise: Self::Register<S>,
     ) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a = b, 0 in the others.
+    fn where_equal<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+    ) -> Self::Register<S>;
     /// a where a > b, b elsewhere, and so where either is NaN.
     fn larger<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// a where a < b, b elsewhere, and so where either is NaN.
@@ -103,6 +113,8 @@ pub trait Lanes:
     fn even<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// Lanes 1, 3, 5 … of a, and then those of b.
     fn odd<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// Lane 0 of a, lane 0 of b, lane 1 of a …, in two registers.
+    fn in_turn<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> [Self::Register<S>; 2];
     /// 0, 1, 2 …
     #[inline(always)]
     fn counting<S: Simd>(s: S) -> Self::Register<S> {
@@ -114,10 +126,18 @@ pub trait Lanes:
         counting
     }
 
-    /// The number whose bits are those of the integer, so that registers can choose among integers; nothing else is to be done with it.
-    fn of_count(count: u32) -> Self;
-    /// The integer whose bits they are.
+    /// The integer that a number is, of 0 to [`MOST_COUNT`].
     fn count(self) -> u32;
+
+    /// A register of whole numbers, of as many bytes.
+    #[inline(always)]
+    fn load_bytes<S: Simd>(s: S, bytes: &[u8]) -> Self::Register<S> {
+        let mut numbers = Self::splat(s, Self::ZERO);
+        // pulp cannot convert; the compiler makes one conversion of these.
+        let lanes = bytemuck::cast_slice_mut::<_, Self>(slice::from_mut(&mut numbers));
+        lanes.iter_mut().zip(bytes).for_each(|(number, byte)| *number = Self::from(*byte));
+        numbers
+    }
 
     /// A register of f64, of as many elements.
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
@@ -224,6 +244,10 @@ impl Lanes for f32 {
         s.select_f32s(s.less_than_or_equal_f32s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn where_equal<S: Simd>(s: S, (a, b): (S::f32s, S::f32s), then: S::f32s) -> S::f32s {
+        s.select_f32s(s.equal_f32s(a, b), then, s.splat_f32s(0.0))
+    }
+    #[inline(always)]
     fn larger<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
         beyond_pulp::larger_f32(s, a, b)
     }
@@ -253,12 +277,13 @@ impl Lanes for f32 {
         beyond_pulp::every_second_f32::<S, 1>(s, a, b)
     }
     #[inline(always)]
-    fn of_count(count: u32) -> Self {
-        Self::from_bits(count)
+    fn in_turn<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> [S::f32s; 2] {
+        beyond_pulp::in_turn_f32(s, a, b)
     }
     #[inline(always)]
     fn count(self) -> u32 {
-        self.to_bits()
+        // From 2²³ on, neighbours lie 1 apart: the integer stands in the low bits. A conversion would look for numbers that are none.
+        (self + 8_388_608.0).to_bits() & 0x007F_FFFF
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {
@@ -385,6 +410,10 @@ impl Lanes for f64 {
         s.select_f64s(s.less_than_or_equal_f64s(a, b), then, otherwise)
     }
     #[inline(always)]
+    fn where_equal<S: Simd>(s: S, (a, b): (S::f64s, S::f64s), then: S::f64s) -> S::f64s {
+        s.select_f64s(s.equal_f64s(a, b), then, s.splat_f64s(0.0))
+    }
+    #[inline(always)]
     fn larger<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
         beyond_pulp::larger_f64(s, a, b)
     }
@@ -413,12 +442,12 @@ impl Lanes for f64 {
         beyond_pulp::every_second_f64::<S, 1>(s, a, b)
     }
     #[inline(always)]
-    fn of_count(count: u32) -> Self {
-        Self::from_bits(u64::from(count))
+    fn in_turn<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2] {
+        beyond_pulp::in_turn_f64(s, a, b)
     }
     #[inline(always)]
     fn count(self) -> u32 {
-        self.to_bits() as u32
+        (self + 4_503_599_627_370_496.0).to_bits() as u32
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {

@@ -8,9 +8,10 @@ mod beyond_pulp;
 mod lanes;
 mod stream;
 
-pub use lanes::{Lanes, MOST_LANES};
+pub use beyond_pulp::prefetch;
+pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
 pub use pulp::{Simd, WithSimd as Kernel};
-pub use stream::Stream;
+pub use stream::{Arrival, Stream};
 
 use pulp::Arch;
 use std::any::TypeId;

@@ -6,15 +6,20 @@
 
 use super::{Isa, Simd};
 use bytemuck::Pod;
+use std::cell::Cell;
 
-/// Registers that are written past the caches; nobody reads them before it is dropped, when all have arrived.
+/// Registers that are written past the caches. Another thread may read them when an [`Arrival`] of this one has been dropped.
 pub struct Stream<'a, R>(&'a mut [R]);
 
 impl<'a, R: Pod> Stream<'a, R> {
     /// Of registers aligned to their size, as such stores demand; others are given back.
     #[inline(always)]
     pub fn new(slots: &'a mut [R]) -> Result<Self, &'a mut [R]> {
-        if slots.as_ptr().addr().is_multiple_of(size_of::<R>()) { Ok(Self(slots)) } else { Err(slots) }
+        if !slots.as_ptr().addr().is_multiple_of(size_of::<R>()) {
+            return Err(slots);
+        }
+        UNDER_WAY.set(true);
+        Ok(Self(slots))
     }
 
     /// Writes registers 4i to 4i + 3.
@@ -51,14 +56,31 @@ impl<'a, R: Pod> Stream<'a, R> {
     }
 }
 
-impl<R> Drop for Stream<'_, R> {
+/// Lets what this thread has written past the caches arrive, when it is dropped: before another thread can be told that it is there.
+pub struct Arrival(());
+
+thread_local! {
+    /// Whether this thread has written past the caches since the last arrival.
+    static UNDER_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Arrival {
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Arrival {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: every x86-64 has SSE.
-        #[cfg(target_arch = "x86_64")]
-        unsafe {
-            std::arch::x86_64::_mm_sfence();
+        if UNDER_WAY.replace(false) {
+            // SAFETY: every x86-64 has SSE.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                std::arch::x86_64::_mm_sfence();
+            }
         }
     }
 }

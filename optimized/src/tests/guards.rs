@@ -284,6 +284,24 @@ fn convolutions_are_written_and_nothing_else() {
     }
 }
 
+/// The marks of windows, which nothing is written beside.
+fn guarded_marks<T: Float, M: max_pool2d::Mark + PartialEq>(
+    problem: &max_pool2d::Problem,
+    kernel: (Isa, Threads),
+    x: &[T],
+    len: usize,
+    sentinel: M,
+) -> Vec<M> {
+    let mut marks = vec![sentinel; GUARD + len + GUARD];
+    guarded("windows with marks", len, |[y]| {
+        let marks = &mut marks[GUARD..GUARD + len];
+        max_pool2d::forward_with_marks(problem, kernel, x, (Output::Given(y), marks));
+    });
+    let (before, after) = (&marks[..GUARD], &marks[GUARD + len..]);
+    assert!(before.iter().chain(after).all(|mark| *mark == sentinel), "marks beside the output");
+    marks[GUARD..GUARD + len].to_vec()
+}
+
 fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 2]) {
     let windows = |size: usize| (size - 1) / 2 + 1;
     let axis = |size| {
@@ -293,25 +311,25 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
     let problem = max_pool2d::Problem { axes: sizes.map(axis) };
     let (area, positions) = (sizes[0] * sizes[1], windows(sizes[0]) * windows(sizes[1]));
     let (x, g) = (Numbers::<T>::new(channels * area, 1), Numbers::<T>::new(channels * positions, 2));
-    let mut places = vec![-77_i64; GUARD + channels * positions + GUARD];
     guarded("windows", channels * positions, |[y]| max_pool2d::forward(&problem, kernel, x.get(), Output::Given(y)));
-    guarded("windows with places", channels * positions, |[y]| {
-        let places = &mut places[GUARD..GUARD + channels * positions];
-        max_pool2d::forward_with_places(&problem, kernel, x.get(), (Output::Given(y), places));
-    });
-    let (before, after) = (&places[..GUARD], &places[GUARD + channels * positions..]);
-    assert!(before.iter().chain(after).all(|&place| place == -77), "places beside the output");
-    let places = &places[GUARD..GUARD + channels * positions];
+    let places = guarded_marks(&problem, kernel, x.get(), channels * positions, -77_i64);
     assert!(places.iter().all(|&place| (0..area as i64).contains(&place)));
-    guarded("windows back", channels * area, |[dx]| {
-        max_pool2d::backward(&problem, kernel, (g.get(), places), Output::Given(dx));
+    guarded("windows back, by places", channels * area, |[dx]| {
+        max_pool2d::backward_by_places(&problem, kernel, (g.get(), &places), Output::Given(dx));
     });
+    let taps = guarded_marks(&problem, kernel, x.get(), channels * positions, 77_u8);
+    assert!(taps.iter().all(|&tap| tap < 9));
+    if problem.remembers_taps() {
+        guarded("windows back, by taps", channels * area, |[dx]| {
+            max_pool2d::backward_by_taps(&problem, kernel, (g.get(), &taps), Output::Given(dx));
+        });
+    }
 }
 
 #[test]
 fn windows_and_rows_are_written_and_nothing_else() {
     for kernel in kernels() {
-        for (channels, sizes) in [(1, [1, 1]), (3, [7, 9]), (2, [31, 67]), (33, [40, 41])] {
+        for (channels, sizes) in [(1, [1, 1]), (3, [7, 9]), (2, [31, 67]), (33, [40, 41]), (3, [23, 115])] {
             of_windows::<f32>(kernel, channels, sizes);
             of_windows::<f64>(kernel, channels, sizes);
         }

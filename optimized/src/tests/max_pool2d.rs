@@ -42,30 +42,33 @@ fn by_loops(
     (y, places, dx)
 }
 
-/// Output, places and gradient, at every instruction set and number of threads, to the last bit.
+/// Output, places and gradient, at every instruction set and number of threads, to the last bit; the gradient of a pass that was asked
+/// for places, and of one that was not.
 fn check(options: MaxPool2dOptions, x: &Tensor<f32>) {
-    let options = options.return_indices(true);
-    let mut pool = MaxPool2d::new(options.clone()).unwrap();
-    let g = integers(&pool.output_shape(x.shape()).unwrap(), 2);
+    let mut pools = [true, false].map(|asked| MaxPool2d::new(options.clone().return_indices(asked)).unwrap());
+    let g = integers(&pools[0].output_shape(x.shape()).unwrap(), 2);
     let (y, places, dx) = by_loops(&options, (x, &g));
     for execution in executions().into_iter().flatten() {
-        let what = format!("{options:?} of {:?}, {execution:?}", x.shape());
-        pool.set_execution(execution).unwrap();
-        let pass = pool.forward_pass(x).unwrap();
-        assert_same_bits(&pass.output, &y, &what);
-        assert!(pass.indices.as_ref() == Some(&places), "{what}");
-        assert_same_bits(&pool.forward(x).unwrap(), &y, &what);
-        let mut into = Tensor::full(y.shape(), f32::NAN).unwrap();
-        pool.forward_into(x, &mut into).unwrap();
-        assert_same_bits(&into, &y, &what);
-        let gradients = pool.backward(&pass, &g).unwrap();
-        assert_same_bits(&gradients.input.map(|x| x + 0.0), &dx.map(|x| x + 0.0), &what);
-        // Everything is exact in f64, too.
-        let pass = pool.forward_pass(&x.map(f64::from)).unwrap();
-        assert_same_bits(&pass.output.map(|y| y as f32), &y, &what);
-        assert!(pass.indices.as_ref() == Some(&places), "{what}");
-        let gradients = pool.backward(&pass, &g.map(f64::from)).unwrap();
-        assert!(gradients.input == dx.map(f64::from), "{what}");
+        for pool in &mut pools {
+            let asked = pool.options().return_indices;
+            let what = format!("{:?} of {:?}, {execution:?}", pool.options(), x.shape());
+            pool.set_execution(execution.clone()).unwrap();
+            let pass = pool.forward_pass(x).unwrap();
+            assert_same_bits(&pass.output, &y, &what);
+            assert!(pass.indices.as_ref() == asked.then_some(&places), "{what}");
+            assert_same_bits(&pool.forward(x).unwrap(), &y, &what);
+            let mut into = Tensor::full(y.shape(), f32::NAN).unwrap();
+            pool.forward_into(x, &mut into).unwrap();
+            assert_same_bits(&into, &y, &what);
+            let gradients = pool.backward(&pass, &g).unwrap();
+            assert_same_bits(&gradients.input.map(|x| x + 0.0), &dx.map(|x| x + 0.0), &what);
+            // Everything is exact in f64, too.
+            let pass = pool.forward_pass(&x.map(f64::from)).unwrap();
+            assert_same_bits(&pass.output.map(|y| y as f32), &y, &what);
+            assert!(pass.indices.as_ref() == asked.then_some(&places), "{what}");
+            let gradients = pool.backward(&pass, &g.map(f64::from)).unwrap();
+            assert!(gradients.input == dx.map(f64::from), "{what}");
+        }
     }
 }
 
@@ -134,6 +137,32 @@ fn long_rows_and_many_channels_are_cut_where_they_should_be() {
 #[test]
 fn gradients_of_many_elements_are_written_whole() {
     check(MaxPool2dOptions::new((2, 3)), &integers(&[1, 4, 1024, 1031], 1));
+}
+
+/// Windows two columns apart, over rows of several registers and a rest; over the edges of channels, and in the middle.
+#[test]
+fn elements_ask_the_windows_over_them() {
+    let two_apart = |kernel: [usize; 2], stride: usize, padding: [usize; 2]| {
+        MaxPool2dOptions::new((kernel[0], kernel[1])).stride((stride, 2)).padding((padding[0], padding[1]))
+    };
+    for options in [
+        two_apart([2, 2], 2, [0, 0]),
+        two_apart([3, 3], 2, [1, 1]),
+        two_apart([3, 3], 2, [0, 1]),
+        two_apart([3, 3], 2, [1, 0]),
+        two_apart([4, 4], 2, [1, 2]),
+        two_apart([1, 3], 2, [0, 0]),
+        two_apart([3, 1], 1, [1, 0]),
+        two_apart([2, 3], 3, [1, 1]),
+        two_apart([3, 4], 2, [1, 0]),
+    ] {
+        for shape in [[2, 3, 17, 130], [1, 2, 40, 151], [3, 1, 5, 112]] {
+            for ceil_mode in [false, true] {
+                check(options.clone().ceil_mode(ceil_mode), &special(&shape));
+                check(options.clone().ceil_mode(ceil_mode), &integers(&shape, 1));
+            }
+        }
+    }
 }
 
 /// Rows of images are parts of tasks, and of what is added up together; wide ones are several.

@@ -2,27 +2,34 @@
 //!
 //! The plain loop is `for each window, for i, for j: if x is the first, or x > best, or x is NaN { best = x }`, over the elements
 //! inside the input ([`Problem::largest`]). We depart from it:
-//! 1. windows side by side in a row take a lane each, some registers at a time, row after row of what they read, so that memory is
-//!    read in the order in which it lies;
-//! 2. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
+//! 1. the largest of the taps along the width is found once for each row of the input, and windows of several rows take the largest of
+//!    those: the first of equals is the same, since rows come first;
+//! 2. windows side by side in a row take a lane each;
+//! 3. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
 //!    again by the plain loop: only its place is not known;
-//! 3. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
-//!    windows that it is of are computed again by the plain loop;
-//! 4. where the best stand is remembered only where it is asked for, as the distance from the start of the window;
-//! 5. backward, gradients of some elements at a time are added up in the first-level cache, and written from there: past all caches,
-//!    where there are so many that they would not hold them;
-//! 6. threads take some windows, and backward some elements, that the shapes alone decide on.
+//! 4. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
+//!    windows of the row are computed again by the plain loop;
+//! 5. where the best stand is remembered only where it is asked for, as the number of the tap or the distance from the start of the
+//!    window; numbers are floating-point ones, which lanes choose among as among elements;
+//! 6. backward, of windows that are small and start no more than two columns apart, each element asks those over it whether it was
+//!    their largest ([`backward_by_taps`]); of others, gradients are added up in the first-level cache ([`backward_by_places`]). Both
+//!    write them from there: past all caches, where there are so many that they would not hold them;
+//! 7. threads take some windows, and backward some elements, that the shapes alone decide on.
 
-mod backward;
+mod by_places;
+mod by_taps;
 mod forward;
+mod marks;
 
-pub use backward::backward;
-pub use forward::{forward, forward_with_places};
+pub use by_places::backward as backward_by_places;
+pub use by_taps::backward as backward_by_taps;
+pub use forward::{forward, forward_with_marks};
+pub use marks::Mark;
 
 use super::windows::Axis;
 use crate::simd::Lanes;
 
-/// Elements that a task of one thread reads, forward, or writes, backward: 10 to 20 µs of work.
+/// Elements that a task of one thread reads, forward, or writes, backward: 5 to 20 µs of work.
 const TASK: usize = 1 << 16;
 
 /// Channels of an input, one after the other, and the windows over each.
@@ -38,17 +45,21 @@ impl Problem {
         self.axes[0].size * self.axes[1].size
     }
 
-    /// The largest element of a window of a channel, and its place there; −∞ and −1 where it has none.
+    /// Whether a pass is to remember taps, and not places.
+    pub fn remembers_taps(&self) -> bool {
+        by_taps::suits(self)
+    }
+
+    /// The largest element of a window of a channel, and its tap; −∞ and none where it has no element.
     #[inline(always)]
-    fn largest<T: Lanes>(&self, channel: &[T], [a, b]: [usize; 2]) -> (T, i64) {
+    fn largest<T: Lanes>(&self, channel: &[T], [a, b]: [usize; 2]) -> (T, Option<[usize; 2]>) {
         let [height, width] = &self.axes;
-        let mut best = (T::narrow(f64::NEG_INFINITY), -1);
+        let mut best = (T::narrow(f64::NEG_INFINITY), None);
         for i in height.taps_inside(&(a..a + 1)) {
             for j in width.taps_inside(&(b..b + 1)) {
-                let place = height.place(a, i) as usize * width.size + width.place(b, j) as usize;
-                let x = channel[place];
-                if best.1 < 0 || best.0 < x || x.is_nan() {
-                    best = (x, place as i64);
+                let x = channel[height.place(a, i) as usize * width.size + width.place(b, j) as usize];
+                if best.1.is_none() || best.0 < x || x.is_nan() {
+                    best = (x, Some([i, j]));
                 }
             }
         }

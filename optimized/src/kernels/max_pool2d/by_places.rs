@@ -1,4 +1,4 @@
-//! Backward: some elements of the gradient at a time.
+//! Backward, of windows whose places are known: some elements of the gradient at a time, which gradients are added up in.
 
 use super::{Problem, TASK};
 use crate::counters::{self, Counter};
@@ -94,7 +94,7 @@ impl<T: Lanes> Kernel for Elements<'_, T> {
                 outputs.add_up(next / area, q, rest.split_off_mut(..n).unwrap_or_default());
                 next += n;
             }
-            dx.fill(s, Split::new(sums)); // 5
+            dx.fill(s, Split::new(sums)); // 6
         }
     }
 }

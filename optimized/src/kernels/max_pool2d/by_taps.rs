@@ -1,0 +1,336 @@
+//! Backward, of windows whose taps are known: each element asks the windows over it.
+//!
+//! The plain loop is `for each element, for each window over it, which reads it at tap (i, j): if the window's tap is (i, j) { dx += g }`.
+//! We depart from it:
+//! 1. windows start two columns apart, and every second element of a row takes a lane: all of these are read at the same taps, by windows
+//!    side by side;
+//! 2. taps are made numbers, and rows of them longer on both sides by taps that are none, so that no lane is outside;
+//! 3. gradients are added in the order of the windows, as they are by places.
+
+use super::{Mark, Problem, TASK};
+use crate::counters::{self, Counter};
+use crate::kernels::elementwise::Split;
+use crate::memory::{Block, Output, scratch};
+use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
+use crate::threads::{self, Threads};
+use std::ops::Range;
+
+/// Elements whose gradients are found before they are written: 8 KiB of f32, beside as much and more of the windows over them.
+const PART: usize = 2048;
+
+/// The most taps that an element is read at. Where there are more, windows go by places: an addition there costs as much as four of
+/// these comparisons of a register.
+const TAPS: usize = 4;
+
+/// The least elements of a row, for each window that is over one of them: of shorter rows, all that is done for one but the
+/// computation costs more than going by places. On Zen 5, 2x2 over 56 columns takes 0.9 of the time, over 28 1.2.
+const LEAST: usize = 56;
+
+/// How a problem is gone about.
+#[derive(Debug, Clone)]
+struct Plan<T> {
+    /// Rows of the gradient that are found before they are written.
+    rows: usize,
+    /// Rows of windows that reach these, at most.
+    window_rows: usize,
+    /// Taps that are none before the first window of a row.
+    before: usize,
+    /// Windows of a row, with what is before and behind them: whole registers.
+    width: usize,
+    /// The taps that read the elements of a row, by its distance from the start of the last row of windows that starts above it or at
+    /// it: those of even columns, counted from the first, and then those of odd ones.
+    taps: Vec<[Vec<TapOver<T>>; 2]>,
+}
+
+/// A tap, and the windows side by side that read elements side by side at it.
+#[derive(Debug, Clone, Copy)]
+struct TapOver<T> {
+    /// How many rows of windows before the last they are.
+    row: usize,
+    /// How far behind the last row's first window the first of them is.
+    at: isize,
+    number: T,
+}
+
+/// Whether windows start two columns apart, taps are few enough, and rows neither too short nor too long.
+pub fn suits(problem: &Problem) -> bool {
+    let [height, width] = &problem.axes;
+    let [over_height, over_width] = [height, width].map(|axis| axis.kernel.div_ceil(axis.stride));
+    over_height.saturating_mul(over_width) <= TAPS
+        && height.kernel.saturating_mul(width.kernel) < usize::from(u8::NONE)
+        && (height.dilation, width.dilation) == (1, 1)
+        && width.stride == 2
+        && width.size.saturating_mul(height.kernel) <= PART
+        && width.size >= LEAST * over_width
+}
+
+impl<T: Lanes> Plan<T> {
+    fn of(problem: &Problem) -> Self {
+        let [height, width] = &problem.axes;
+        let (rows, start) = ((PART / width.size).max(1), width.start as usize);
+        let before = (width.kernel - 1).saturating_sub(start) / 2;
+        let elements = width.size.div_ceil(2).next_multiple_of(MOST_LANES);
+        let mut plan = Self {
+            rows,
+            window_rows: ((rows + height.span()) / height.stride + 1).min(height.windows),
+            before,
+            width: (before + elements + start.div_ceil(2)).next_multiple_of(MOST_LANES),
+            taps: Vec::new(),
+        };
+        // Of the taps over an element, the last belongs to the first window: departure 3.
+        for distance in 0..height.stride.min(height.kernel) {
+            plan.taps.push([0, 1].map(|phase| {
+                let over = |i| (0..width.kernel).rev().map(move |j| (i, j));
+                let taps = (distance..height.kernel).step_by(height.stride).rev().flat_map(over);
+                let of_phase = taps.filter(|(_, j)| (start + phase + *j).is_multiple_of(2));
+                let tap_over = |(i, j): (usize, usize)| TapOver {
+                    row: (i - distance) / height.stride,
+                    at: ((start + phase) as isize - j as isize) / 2
+                        - ((i - distance) / height.stride * plan.width) as isize,
+                    number: T::from((i * width.kernel + j) as u8),
+                };
+                of_phase.map(tap_over).collect()
+            }));
+        }
+        plan
+    }
+
+    /// Elements of memory for the gradients of a part, and for the taps and the gradients of windows.
+    fn memory(&self, problem: &Problem) -> [usize; 3] {
+        let of_windows = self.window_rows * self.width + MOST_LANES;
+        [(self.rows * problem.axes[1].size).next_multiple_of(MOST_LANES), of_windows, of_windows]
+    }
+}
+
+/// Each element's gradient is the sum of those of the outputs that it is the largest of, in each window at the tap given.
+pub fn backward<T: Lanes>(
+    problem: &Problem,
+    (isa, threads): (Isa, Threads),
+    (g, taps): (&[T], &[u8]),
+    mut dx: Output<'_, T>,
+) {
+    let plan = &Plan::of(problem);
+    let rows = (TASK / problem.axes[1].size / plan.rows).max(1) * plan.rows;
+    let tasks = dx.blocks(rows * problem.axes[1].size).enumerate();
+    threads::for_each(threads, tasks, |(task, dx)| {
+        scratch(plan.memory(problem).iter().sum(), |memory| {
+            simd::run(isa, Rows { problem, plan, g, taps, first: task * rows, dx, memory });
+        });
+    });
+}
+
+/// Rows of the gradient, of one channel or several.
+struct Rows<'a, T> {
+    problem: &'a Problem,
+    plan: &'a Plan<T>,
+    g: &'a [T],
+    taps: &'a [u8],
+    first: usize,
+    dx: Block<'a, T>,
+    memory: &'a mut [T],
+}
+
+impl<T: Lanes> Kernel for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::MaxPool2d, Isa::of::<S>());
+        let Self { problem, plan, g, taps, first, dx, memory } = self;
+        let [height, width] = &problem.axes;
+        let [of_sums, of_windows, _] = plan.memory(problem);
+        let (sums, windows) = memory.split_at_mut(of_sums);
+        let (numbers, gradients) = windows.split_at_mut(of_windows);
+        let mut over = Over { problem, plan, first: 0, numbers, gradients };
+        let mut row = first;
+        for dx in dx.split(plan.rows * width.size) {
+            let (mut at, rows) = (0, dx.len() / width.size);
+            while at < rows {
+                let (channel, r) = (row / height.size, row % height.size);
+                let n = (height.size - r).min(rows - at);
+                over.read(s, (g, taps), channel, r..r + n);
+                over.add_up(s, r..r + n, &mut sums[at * width.size..][..n * width.size]);
+                at += n;
+                row += n;
+            }
+            dx.fill(s, Split::new(&sums[..rows * width.size]));
+        }
+    }
+}
+
+/// The windows over some rows of a channel: departure 2.
+struct Over<'a, T> {
+    problem: &'a Problem,
+    plan: &'a Plan<T>,
+    /// The first row of windows.
+    first: usize,
+    /// The taps at which the largest of windows stand.
+    numbers: &'a mut [T],
+    /// The gradients of their outputs.
+    gradients: &'a mut [T],
+}
+
+impl<T: Lanes> Over<'_, T> {
+    /// Reads the windows over some rows.
+    #[inline(always)]
+    fn read<S: Simd>(&mut self, s: S, (g, taps): (&[T], &[u8]), channel: usize, rows: Range<usize>) {
+        let ([height, width], plan) = (&self.problem.axes, self.plan);
+        let windows = height.reaching(&rows);
+        self.first = windows.start;
+        // What starts behind the last element is over none.
+        let n = width.windows.min(plan.width - plan.before);
+        let none = T::from(u8::NONE);
+        let mut at = 0;
+        for a in windows {
+            let from = (channel * height.windows + a) * width.windows;
+            self.numbers[at..][..plan.before].fill(none);
+            at += plan.before;
+            // Whole registers, of what lies behind the row, too: nobody looks at that, and loops without a rest are short.
+            let together = n.next_multiple_of(MOST_LANES);
+            match (g.get(from..from + together), taps.get(from..from + together)) {
+                (Some(g), Some(taps)) => {
+                    let gradients = T::registers_mut::<S>(&mut self.gradients[at..][..together]).0;
+                    for (to, g) in gradients.iter_mut().zip(T::registers::<S>(g).0) {
+                        *to = *g;
+                    }
+                    let numbers = T::registers_mut::<S>(&mut self.numbers[at..][..together]).0;
+                    for (to, taps) in numbers.iter_mut().zip(taps.chunks_exact(T::lanes::<S>())) {
+                        *to = T::load_bytes(s, taps);
+                    }
+                }
+                _ => {
+                    self.gradients[at..][..n].copy_from_slice(&g[from..][..n]);
+                    for (number, tap) in self.numbers[at..][..n].iter_mut().zip(&taps[from..][..n]) {
+                        *number = T::from(*tap);
+                    }
+                }
+            }
+            let behind = plan.width - plan.before - n;
+            self.numbers[at + n..][..behind].fill(none);
+            at += n + behind;
+        }
+    }
+
+    /// The sums of rows that have been read for.
+    #[inline(always)]
+    fn add_up<S: Simd>(&self, s: S, rows: Range<usize>, sums: &mut [T]) {
+        let [height, width] = &self.problem.axes;
+        // The last row of windows that starts above a row or at it, if there were so many, and how far above.
+        let start = |row: usize| ((row + height.start as usize) / height.stride, (row + height.start as usize) % height.stride);
+        // Rows that as many windows as there may be are over, and the others.
+        let most = (height.kernel - 1) / height.stride;
+        let inside = (most * height.stride).saturating_sub(height.start as usize)
+            ..(height.windows * height.stride).saturating_sub(height.start as usize);
+        let inside = inside.start.clamp(rows.start, rows.end)..inside.end.clamp(rows.start, rows.end);
+        for row in rows.clone().filter(|row| !inside.contains(row)) {
+            let (last, distance) = start(row);
+            let is_there = |tap: &&TapOver<T>| last >= tap.row && last - tap.row < height.windows;
+            let some = |phase: usize| -> Vec<_> {
+                let taps = self.plan.taps.get(distance).map_or(&[][..], |taps| &taps[phase]);
+                taps.iter().filter(is_there).copied().collect()
+            };
+            let sums = &mut sums[(row - rows.start) * width.size..][..width.size];
+            self.add_up_taps::<S>(s, last, &[some(0), some(1)], sums);
+        }
+        // Of the others, those that are as far from the windows' starts have the same taps.
+        for row in inside.clone().take(height.stride) {
+            let (last, distance) = start(row);
+            let sums = &mut sums[(row - rows.start) * width.size..(inside.end - rows.start) * width.size];
+            match self.plan.taps.get(distance) {
+                Some(taps) => self.add_up_taps::<S>(s, last, taps, sums),
+                None => sums.chunks_mut(height.stride * width.size).for_each(|sums| sums[..width.size].fill(T::ZERO)),
+            }
+        }
+    }
+
+    /// The sums of every `stride`-th row, the first of which is read at these taps.
+    #[inline(always)]
+    fn add_up_taps<S: Simd>(&self, s: S, last: usize, taps: &[Vec<TapOver<T>>; 2], sums: &mut [T]) {
+        match (taps[0].len(), taps[1].len()) {
+            (1, 1) => self.add_up_rows::<S, 1, 1>(s, last, taps, sums),
+            (1, 2) => self.add_up_rows::<S, 1, 2>(s, last, taps, sums),
+            (2, 4) => self.add_up_rows::<S, 2, 4>(s, last, taps, sums),
+            _ => self.add_up_rows::<S, ANY, ANY>(s, last, taps, sums),
+        }
+    }
+
+    /// The same; `EVEN` and `ODD` are the numbers of taps of each phase, or [`ANY`] where the compiler is not to know them.
+    #[inline(always)]
+    fn add_up_rows<S: Simd, const EVEN: usize, const ODD: usize>(
+        &self,
+        s: S,
+        last: usize,
+        [even, odd]: &[Vec<TapOver<T>>; 2],
+        sums: &mut [T],
+    ) {
+        let ([height, width], lanes) = (&self.problem.axes, T::lanes::<S>());
+        // Where there is any tap, its window is there, and the sum is that of its place.
+        let base = (last * self.plan.width + self.plan.before).wrapping_sub(self.first * self.plan.width);
+        let even = Phase::<T, S, EVEN>::new(s, self, base, even);
+        let odd = Phase::<T, S, ODD>::new(s, self, base, odd);
+        for (q, sums) in sums.chunks_mut(height.stride * width.size).enumerate() {
+            let (registers, rest) = T::registers_mut::<S>(&mut sums[..width.size]);
+            let mut m = q * (self.plan.width / lanes);
+            let (pairs, last) = registers.as_chunks_mut::<2>();
+            for pair in pairs {
+                *pair = T::in_turn(s, even.sum(s, m), odd.sum(s, m));
+                m += 1;
+            }
+            if last.len() + rest.len() > 0 {
+                let [a, b] = T::in_turn(s, even.sum(s, m), odd.sum(s, m));
+                match last {
+                    [last] => {
+                        *last = a;
+                        T::store_partial(s, rest, b);
+                    }
+                    _ => T::store_partial(s, rest, a),
+                }
+            }
+        }
+    }
+}
+
+/// No number of taps that the compiler knows.
+const ANY: usize = 0;
+
+/// The taps over every second element of a row.
+struct Phase<'a, T: Lanes, S: Simd, const TAPS: usize> {
+    over: &'a Over<'a, T>,
+    base: usize,
+    taps: &'a [TapOver<T>],
+    /// The same, where there are `TAPS`: the numbers that windows have, their gradients, and the tap's own number.
+    known: [(&'a [T::Register<S>], &'a [T::Register<S>], T::Register<S>); TAPS],
+}
+
+impl<'a, T: Lanes, S: Simd, const TAPS: usize> Phase<'a, T, S, TAPS> {
+    #[inline(always)]
+    fn new(s: S, over: &'a Over<'a, T>, base: usize, taps: &'a [TapOver<T>]) -> Self {
+        let mut known = [(&[][..], &[][..], T::splat(s, T::ZERO)); TAPS];
+        for (known, tap) in known.iter_mut().zip(taps) {
+            let at = base.wrapping_add_signed(tap.at);
+            let numbers = T::registers::<S>(&over.numbers[at..]).0;
+            let gradients = T::registers::<S>(&over.gradients[at..]).0;
+            *known = (numbers, &gradients[..numbers.len()], T::splat(s, tap.number));
+        }
+        Self { over, base, taps, known }
+    }
+
+    /// The sums of a register of elements.
+    #[inline(always)]
+    fn sum(&self, s: S, m: usize) -> T::Register<S> {
+        let mut sum = T::splat(s, T::ZERO);
+        if TAPS == ANY {
+            let lanes = T::lanes::<S>();
+            for tap in self.taps {
+                let at = self.base.wrapping_add_signed(tap.at) + m * lanes;
+                let number = T::registers::<S>(&self.over.numbers[at..][..lanes]).0[0];
+                let g = T::registers::<S>(&self.over.gradients[at..][..lanes]).0[0];
+                sum = T::plus(s, sum, T::where_equal(s, (number, T::splat(s, tap.number)), g));
+            }
+        }
+        for (numbers, gradients, number) in self.known {
+            sum = T::plus(s, sum, T::where_equal(s, (numbers[m], number), gradients[m]));
+        }
+        sum
+    }
+}
