@@ -6,7 +6,8 @@
 //! 2. ln 2 is held in two parts; the first is so short that n times it is exact, with or without a fused multiply-add.
 //! 3. eʳ = 1 + r + r²·p(r), p near-minimax (its error is below 0.01 ulp); 1 + r is rounded, and what that drops is kept, so
 //!    that only the last addition rounds at the scale of the result.
-//! 4. 2ⁿ is multiplied in two factors, so that results grow subnormal gradually, and the largest are reached.
+//! 4. 2ⁿ is multiplied by one instruction of AVX-512, elsewhere in two factors, so that results grow subnormal gradually, and the
+//!    largest are reached.
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
 
 use super::apply;
@@ -145,8 +146,7 @@ pub fn exp_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
 pub fn exp_without_overflow<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
     let lowest = T::splat(s, T::LOWEST);
     let (y, shifted) = power::<T, S>(s, x);
-    let (a, b) = T::powers_of_two(s, shifted); // 4
-    let y = T::times(s, T::times(s, y, a), b);
+    let y = T::times_power_of_two(s, y, shifted); // 4
     T::where_less(s, (x, lowest), T::splat(s, T::ZERO), y) // 5
 }
 

@@ -60,8 +60,7 @@ pub(super) fn in_turn_f32<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> [S::f32s; 2]
         return [take(0), take(8)];
     } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
         // Of each half of the registers, the first lanes in turn, and the last.
-        let (first, last) =
-            (v3.avx._mm256_unpacklo_ps(cast(a), cast(b)), v3.avx._mm256_unpackhi_ps(cast(a), cast(b)));
+        let (first, last) = (v3.avx._mm256_unpacklo_ps(cast(a), cast(b)), v3.avx._mm256_unpackhi_ps(cast(a), cast(b)));
         return [
             cast(v3.avx._mm256_permute2f128_ps::<0x20>(first, last)),
             cast(v3.avx._mm256_permute2f128_ps::<0x31>(first, last)),
@@ -80,8 +79,7 @@ pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2]
         let take = |first| cast(v4.avx512f._mm512_permutex2var_pd(cast(a), cast(lanes(first)), cast(b)));
         return [take(0), take(4)];
     } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
-        let (first, last) =
-            (v3.avx._mm256_unpacklo_pd(cast(a), cast(b)), v3.avx._mm256_unpackhi_pd(cast(a), cast(b)));
+        let (first, last) = (v3.avx._mm256_unpacklo_pd(cast(a), cast(b)), v3.avx._mm256_unpackhi_pd(cast(a), cast(b)));
         return [
             cast(v3.avx._mm256_permute2f128_pd::<0x20>(first, last)),
             cast(v3.avx._mm256_permute2f128_pd::<0x31>(first, last)),
@@ -102,6 +100,30 @@ pub fn prefetch<T, S: Simd>(_: S, element: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = element;
+}
+
+/// y·2ⁿ of n + [`Lanes::ROUNDING`], which AVX-512 rounds once, and the others twice where it is subnormal.
+#[inline(always)]
+pub(super) fn times_power_of_two_f32<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let n = s.sub_f32s(shifted, s.splat_f32s(f32::ROUNDING));
+        return cast(v4.avx512f._mm512_scalef_ps(cast(y), cast(n)));
+    }
+    let (a, b) = f32::powers_of_two(s, shifted);
+    s.mul_f32s(s.mul_f32s(y, a), b)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn times_power_of_two_f64<S: Simd>(s: S, y: S::f64s, shifted: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let n = s.sub_f64s(shifted, s.splat_f64s(f64::ROUNDING));
+        return cast(v4.avx512f._mm512_scalef_pd(cast(y), cast(n)));
+    }
+    let (a, b) = f64::powers_of_two(s, shifted);
+    s.mul_f64s(s.mul_f64s(y, a), b)
 }
 
 /// Functions that are single instructions on x86-64, and comparisons elsewhere.

@@ -216,7 +216,8 @@ impl<T: Lanes> Over<'_, T> {
     fn add_up<S: Simd>(&self, s: S, rows: Range<usize>, sums: &mut [T]) {
         let [height, width] = &self.problem.axes;
         // The last row of windows that starts above a row or at it, if there were so many, and how far above.
-        let start = |row: usize| ((row + height.start as usize) / height.stride, (row + height.start as usize) % height.stride);
+        let start =
+            |row: usize| ((row + height.start as usize) / height.stride, (row + height.start as usize) % height.stride);
         // Rows that as many windows as there may be are over, and the others.
         let most = (height.kernel - 1) / height.stride;
         let inside = (most * height.stride).saturating_sub(height.start as usize)
@@ -293,13 +294,16 @@ impl<T: Lanes> Over<'_, T> {
 /// No number of taps that the compiler knows.
 const ANY: usize = 0;
 
+/// The numbers that windows have, their gradients, and the tap's own number.
+type Known<'a, R> = (&'a [R], &'a [R], R);
+
 /// The taps over every second element of a row.
 struct Phase<'a, T: Lanes, S: Simd, const TAPS: usize> {
     over: &'a Over<'a, T>,
     base: usize,
     taps: &'a [TapOver<T>],
-    /// The same, where there are `TAPS`: the numbers that windows have, their gradients, and the tap's own number.
-    known: [(&'a [T::Register<S>], &'a [T::Register<S>], T::Register<S>); TAPS],
+    /// The same, where there are `TAPS`.
+    known: [Known<'a, T::Register<S>>; TAPS],
 }
 
 impl<'a, T: Lanes, S: Simd, const TAPS: usize> Phase<'a, T, S, TAPS> {

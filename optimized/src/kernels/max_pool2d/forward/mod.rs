@@ -1,0 +1,157 @@
+//! Forward: some rows of windows at a time.
+
+mod kept;
+mod part;
+mod reading;
+
+use super::{Mark, Problem, TASK};
+use crate::counters::{self, Counter};
+use crate::kernels::windows::Axis;
+use crate::memory::{Block, Output, scratch};
+use crate::simd::{self, Isa, Kernel, Lanes, MOST_COUNT, MOST_LANES, Simd};
+use crate::threads::{self, Threads};
+use kept::{Kept, LIMITS};
+use part::Part;
+
+/// Windows of a task are a multiple of it where they are a part of a row, so that registers are full at any instruction set.
+const TOGETHER: usize = 8 * MOST_LANES;
+
+/// Windows whose memory is opened together, where they are not those of one row.
+const OPENED: usize = 4096;
+
+/// Windows whose rows of the input are kept together, where there are so many in a row or more rows than one: 4 KiB of f32 for each
+/// row of the input that a row of windows reads first.
+const KEPT: usize = 512;
+
+/// The most rows of the input that a row of windows may read: 1 MiB of f32 and as much of numbers.
+const MOST_ROWS: usize = 1024;
+
+/// How a problem is gone about.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// Windows of a task: those of whole rows, or of a part of one.
+    windows: usize,
+    /// Windows whose memory is opened together.
+    opened: usize,
+    /// Rows of windows whose rows of the input are kept together.
+    together: usize,
+    /// Rows of the input that these are.
+    rows: usize,
+    /// Windows of a row, or of a part of one, in whole registers of any instruction set.
+    width: usize,
+    /// Whether windows take a lane each.
+    by_lanes: bool,
+}
+
+impl Plan {
+    fn of<M: Mark>(problem: &Problem) -> Self {
+        let [height, width] = &problem.axes;
+        let taps = [height, width].map(|axis| axis.kernel.min(axis.size));
+        let windows = (TASK / (taps[1] * height.stride.min(taps[0]) + taps[0])).max(TOGETHER);
+        let whole = if windows < width.windows { TOGETHER } else { width.windows };
+        let windows = windows / whole * whole;
+        let of_a_row = width.windows.min(windows).next_multiple_of(MOST_LANES);
+        // Rows of windows that read others than their neighbours' rows keep nothing for these.
+        let alone = height.dilation > 1 || height.stride > height.kernel || whole < width.windows;
+        let together = if alone { 1 } else { (KEPT / of_a_row).clamp(1, height.windows) };
+        // Numbers are whole in lanes up to that; and of windows that start far apart, taps would be many that only some of a
+        // register's have.
+        let [of_i, of_j] = M::steps(problem);
+        let number = |axis: &Axis, step| (axis.kernel - 1).saturating_mul(step);
+        let counts = number(height, of_i).saturating_add(number(width, of_j)) <= MOST_COUNT;
+        Self {
+            windows,
+            opened: if whole == width.windows { (OPENED / whole).max(1) * whole } else { OPENED },
+            together,
+            rows: (together - 1) * height.stride + height.kernel.min(MOST_ROWS),
+            width: of_a_row,
+            by_lanes: counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1,
+        }
+    }
+
+    /// Elements of what is kept of rows, of their numbers, and of the limits of lanes.
+    fn memory(&self, with_marks: bool) -> [usize; 3] {
+        match (self.by_lanes, with_marks) {
+            (false, _) => [0; 3],
+            (true, false) => [self.rows * (self.width + MOST_LANES), 0, LIMITS * MOST_LANES],
+            (true, true) => [self.rows * (self.width + MOST_LANES), (self.rows + 1) * self.width, LIMITS * MOST_LANES],
+        }
+    }
+}
+
+/// The largest element of each window.
+pub fn forward<T: Lanes>(problem: &Problem, (isa, threads): (Isa, Threads), x: &[T], mut y: Output<'_, T>) {
+    let plan = Plan::of::<u8>(problem);
+    threads::for_each(threads, y.blocks(plan.windows).enumerate(), |(task, y)| {
+        scratch(plan.memory(false).iter().sum(), |memory| {
+            let windows = Windows::<T, u8> { problem, plan, x, first: task * plan.windows, y, marks: None, memory };
+            simd::run(isa, windows);
+        });
+    });
+}
+
+/// The largest element of each window, and a mark of where it stands.
+pub fn forward_with_marks<T: Lanes, M: Mark>(
+    problem: &Problem,
+    (isa, threads): (Isa, Threads),
+    x: &[T],
+    (mut y, marks): (Output<'_, T>, &mut [M]),
+) {
+    let plan = Plan::of::<M>(problem);
+    let tasks = y.blocks(plan.windows).zip(marks.chunks_mut(plan.windows)).enumerate();
+    threads::for_each(threads, tasks, |(task, (y, marks))| {
+        scratch(plan.memory(true).iter().sum(), |memory| {
+            let first = task * plan.windows;
+            simd::run(isa, Windows { problem, plan, x, first, y, marks: Some(marks), memory }); // 5
+        });
+    });
+}
+
+/// Some windows, those of a row after those of the one above, and those of a channel after those of the one before.
+struct Windows<'a, T, M> {
+    problem: &'a Problem,
+    plan: Plan,
+    x: &'a [T],
+    first: usize,
+    y: Block<'a, T>,
+    marks: Option<&'a mut [M]>,
+    /// As much as the plan says.
+    memory: &'a mut [T],
+}
+
+impl<T: Lanes, M: Mark> Kernel for Windows<'_, T, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::MaxPool2d, Isa::of::<S>());
+        let Self { problem, plan, x, first, y, marks, memory } = self;
+        let [height, width] = &problem.axes;
+        let with_marks = marks.is_some();
+        let mut marks = marks.unwrap_or_default();
+        let (row, mut b) = (first / width.windows, first % width.windows);
+        let (mut channel, mut a) = (row / height.windows * problem.area(), row % height.windows);
+        let mut kept = Kept::<T, S>::new(&plan, with_marks, memory);
+        for y in y.split(plan.opened) {
+            let mut y = y.open();
+            while !y.is_empty() {
+                // Some whole rows, or a part of one.
+                let n = (width.windows - b).min(y.len());
+                let rows = if n == width.windows { plan.together.min(height.windows - a).min(y.len() / n) } else { 1 };
+                let of_y = y.split_off_mut(..rows * n).unwrap_or_default();
+                let of_marks = marks.split_off_mut(..(rows * n).min(marks.len())).unwrap_or_default();
+                let part = Part { problem, x, channel, a, rows, windows: b..b + n };
+                match (n == 1 || !plan.by_lanes, with_marks) {
+                    (true, _) => part.write_plainly(0..rows, of_y, of_marks),
+                    (_, false) => part.write::<S, M, false>(s, &mut kept, of_y, of_marks),
+                    (_, true) => part.write::<S, M, true>(s, &mut kept, of_y, of_marks),
+                }
+                b = (b + n) % width.windows;
+                a += if b == 0 { rows } else { 0 };
+                if a == height.windows {
+                    (channel, a) = (channel + problem.area(), 0);
+                }
+            }
+        }
+    }
+}

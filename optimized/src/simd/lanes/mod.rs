@@ -1,0 +1,162 @@
+//! One register of elements, and what can be done with all its lanes at once: the part of pulp that the kernels use, under
+//! the same names for `f32` and `f64`.
+
+mod double;
+mod single;
+
+use super::Simd;
+use crate::memory::Recycled;
+use std::fmt::Debug;
+use std::mem::MaybeUninit;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::slice;
+
+/// No instruction set has registers of more elements.
+pub const MOST_LANES: usize = 16;
+
+/// The largest integer that [`Lanes::count`] tells.
+pub const MOST_COUNT: usize = (1 << 22) - 1;
+
+/// The registers that fill a slice of uninitialised memory, and the elements that are left over.
+pub type UninitRegisters<'a, T, S> = (&'a mut [MaybeUninit<<T as Lanes>::Register<S>>], &'a mut [MaybeUninit<T>]);
+
+/// An element type, and the registers that hold several.
+pub trait Lanes:
+    Copy
+    + Debug
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + From<u8>
+    + bytemuck::Pod
+    + Recycled
+    + 'static
+{
+    /// As many elements as a register of the instruction set holds.
+    type Register<S: Simd>: bytemuck::Pod + Send + Sync;
+
+    const ZERO: Self;
+    const HALF: Self;
+    const ONE: Self;
+    const TWO: Self;
+    /// The smallest normal number.
+    const SMALLEST_NORMAL: Self;
+    const MAX: Self;
+
+    fn lanes<S: Simd>() -> usize;
+
+    /// In double precision.
+    fn widen(self) -> f64;
+    /// The nearest number of this type.
+    fn narrow(wide: f64) -> Self;
+    fn magnitude(self) -> Self;
+    fn is_nan(self) -> bool;
+
+    /// The registers that fill a slice, and the elements that are left over.
+    fn registers<S: Simd>(slice: &[Self]) -> (&[Self::Register<S>], &[Self]);
+    fn registers_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Register<S>], &mut [Self]);
+    fn uninit_registers_mut<S: Simd>(slice: &mut [MaybeUninit<Self>]) -> UninitRegisters<'_, Self, S>;
+    /// A register whose first lanes are the slice's elements (fewer than it has lanes), the others 0.
+    fn load_partial<S: Simd>(s: S, slice: &[Self]) -> Self::Register<S>;
+    fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: Self::Register<S>);
+
+    fn splat<S: Simd>(s: S, x: Self) -> Self::Register<S>;
+    fn negated<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
+    fn plus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn minus<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn times<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    fn over<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// a·b + c: rounded once where the instruction set has a fused multiply-add, twice where it has not.
+    fn multiply_add<S: Simd>(
+        s: S,
+        a: Self::Register<S>,
+        b: Self::Register<S>,
+        c: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a < b (so not where either is NaN), `otherwise` in the others.
+    fn where_less<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+        otherwise: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a ≤ b (so not where either is NaN), `otherwise` in the others.
+    fn where_less_or_equal<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+        otherwise: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// `then` in the lanes of the pair (a, b) where a = b, 0 in the others.
+    fn where_equal<S: Simd>(
+        s: S,
+        pair: (Self::Register<S>, Self::Register<S>),
+        then: Self::Register<S>,
+    ) -> Self::Register<S>;
+    /// a where a > b, b elsewhere, and so where either is NaN.
+    fn larger<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// a where a < b, b elsewhere, and so where either is NaN.
+    fn smaller<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// |x|.
+    fn absolute<S: Simd>(s: S, x: Self::Register<S>) -> Self::Register<S>;
+    /// Whether a < b in any lane.
+    fn any_less<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> bool;
+    /// Whether any lane is NaN.
+    fn any_nan<S: Simd>(s: S, x: Self::Register<S>) -> bool;
+    /// The sum of all lanes.
+    fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
+
+    /// Lanes 0, 2, 4 … of a, and then those of b.
+    fn even<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// Lanes 1, 3, 5 … of a, and then those of b.
+    fn odd<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// Lane 0 of a, lane 0 of b, lane 1 of a …, in two registers.
+    fn in_turn<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> [Self::Register<S>; 2];
+    /// 0, 1, 2 …
+    #[inline(always)]
+    fn counting<S: Simd>(s: S) -> Self::Register<S> {
+        let mut counting = Self::splat(s, Self::ZERO);
+        let lanes = bytemuck::cast_slice_mut::<_, Self>(slice::from_mut(&mut counting));
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane = Self::narrow(i as f64);
+        }
+        counting
+    }
+
+    /// The integer that a number is, of 0 to [`MOST_COUNT`].
+    fn count(self) -> u32;
+
+    /// A register of whole numbers, of as many bytes.
+    #[inline(always)]
+    fn load_bytes<S: Simd>(s: S, bytes: &[u8]) -> Self::Register<S> {
+        let mut numbers = Self::splat(s, Self::ZERO);
+        // pulp cannot convert; the compiler makes one conversion of these.
+        let lanes = bytemuck::cast_slice_mut::<_, Self>(slice::from_mut(&mut numbers));
+        lanes.iter_mut().zip(bytes).for_each(|(number, byte)| *number = Self::from(*byte));
+        numbers
+    }
+
+    /// A register of f64, of as many elements.
+    fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
+
+    /// A number so large that its neighbours lie 1 apart: x + `ROUNDING` − `ROUNDING` is x, rounded to an integer n. The low
+    /// bits of n + `ROUNDING` are the biased exponent of 2ⁿ⁻¹.
+    const ROUNDING: Self;
+    /// 2ⁿ⁻¹ of n + `ROUNDING`; infinity where n − 1 is one more than the largest exponent.
+    fn half_power_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
+    /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
+    /// that is subnormal, nor that of one just below the largest number.
+    fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
+    /// y·2ⁿ of n + `ROUNDING`; subnormal results may be rounded twice.
+    fn times_power_of_two<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
+    /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.
+    fn power_and_rest<S: Simd>(s: S, x: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
+}
