@@ -3,6 +3,7 @@
 mod kept;
 mod part;
 mod reading;
+mod tiles;
 
 use super::{Mark, Problem, TASK};
 use crate::counters::{self, Counter};
@@ -41,6 +42,8 @@ struct Plan {
     width: usize,
     /// Whether windows take a lane each.
     by_lanes: bool,
+    /// Whether nothing is kept of rows.
+    tiles: bool,
 }
 
 impl Plan {
@@ -65,13 +68,14 @@ impl Plan {
             together,
             rows: (together - 1) * height.stride + height.kernel.min(MOST_ROWS),
             width: of_a_row,
+            tiles: tiles::suits(problem),
             by_lanes: counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1,
         }
     }
 
     /// Elements of what is kept of rows, of their numbers, and of the limits of lanes.
     fn memory(&self, with_marks: bool) -> [usize; 3] {
-        match (self.by_lanes, with_marks) {
+        match (self.by_lanes && !self.tiles, with_marks) {
             (false, _) => [0; 3],
             (true, false) => [self.rows * (self.width + MOST_LANES), 0, LIMITS * MOST_LANES],
             (true, true) => [self.rows * (self.width + MOST_LANES), (self.rows + 1) * self.width, LIMITS * MOST_LANES],
@@ -137,12 +141,15 @@ impl<T: Lanes, M: Mark> Kernel for Windows<'_, T, M> {
             while !y.is_empty() {
                 // Some whole rows, or a part of one.
                 let n = (width.windows - b).min(y.len());
-                let rows = if n == width.windows { plan.together.min(height.windows - a).min(y.len() / n) } else { 1 };
+                let together = if plan.tiles { height.windows } else { plan.together };
+                let rows = if n == width.windows { together.min(height.windows - a).min(y.len() / n) } else { 1 };
                 let of_y = y.split_off_mut(..rows * n).unwrap_or_default();
                 let of_marks = marks.split_off_mut(..(rows * n).min(marks.len())).unwrap_or_default();
                 let part = Part { problem, x, channel, a, rows, windows: b..b + n };
                 match (n == 1 || !plan.by_lanes, with_marks) {
                     (true, _) => part.write_plainly(0..rows, of_y, of_marks),
+                    (_, false) if plan.tiles => part.write_tiles::<S, M, false>(s, of_y, of_marks),
+                    (_, true) if plan.tiles => part.write_tiles::<S, M, true>(s, of_y, of_marks),
                     (_, false) => part.write::<S, M, false>(s, &mut kept, of_y, of_marks),
                     (_, true) => part.write::<S, M, true>(s, &mut kept, of_y, of_marks),
                 }

@@ -7,8 +7,10 @@ use crate::simd::{Lanes, Simd, prefetch};
 use std::ops::Range;
 
 /// Of inputs of so many bytes, what is read next is asked for ahead.
-const AHEAD: usize = 1 << 22;
-const AHEAD_ELEMENTS: usize = 2048;
+pub(super) const LARGE: usize = 1 << 22;
+
+/// Elements by which it is asked for ahead, where a part reads fewer.
+const AHEAD: usize = 2048;
 
 /// Windows of some rows, or of a part of one.
 pub(super) struct Part<'a, T> {
@@ -114,7 +116,7 @@ impl<T: Lanes> Part<'_, T> {
         // Registers read inside x: of the last rows perhaps not, since lanes beyond the last window read on.
         let from = start.wrapping_add_signed(side.reach.0 as isize);
         let within = self.x.len().checked_sub(from + side.reach.1).map_or(0, |rest| rows.min(rest / to_next + 1));
-        let ahead = (size_of_val(self.x) >= AHEAD).then_some(rows.max(AHEAD_ELEMENTS / width.size) * width.size);
+        let ahead = (size_of_val(self.x) >= LARGE).then_some(rows.max(AHEAD / width.size) * width.size);
         let mut of_all = T::splat(s, T::ZERO);
         for r in 0..rows {
             if let Some(by) = ahead {

@@ -100,7 +100,7 @@ fn every<T: Lanes, S: Simd>(s: S, x: &[T], stride: usize) -> T::Register<S> {
 
 /// The first elements, as many as a register has lanes, or all.
 #[inline(always)]
-fn first_of<T: Lanes, S: Simd>(s: S, x: &[T]) -> T::Register<S> {
+pub(super) fn first_of<T: Lanes, S: Simd>(s: S, x: &[T]) -> T::Register<S> {
     match x.get(..T::lanes::<S>()) {
         Some(x) => T::registers::<S>(x).0[0],
         None => T::load_partial(s, x),
