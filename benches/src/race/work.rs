@@ -66,9 +66,9 @@ impl Work {
                 only(input + output + bytes(operand("state.weight")))
             }
             "Embedding" => only(input + 2.0 * output),
-            // The places of the maxima, which a pass remembers, are integers of 64 bits.
+            // Where the maxima stand, which a pass remembers, fits in a byte: the tap of a window of fewer than 255.
             "MaxPool2d" if direction != Direction::Inference => {
-                only(input + output + 8.0 * elements(results.get("out.output")))
+                only(input + output + elements(results.get("out.output")))
             }
             loss if loss.ends_with("Loss") => {
                 let target = bytes(operand("in.target"));
@@ -153,6 +153,6 @@ mod tests {
         assert_eq!(of("MSELoss", Direction::Forward), 192.0);
         assert_eq!(of("MSELoss", Direction::Backward), 256.0);
         assert_eq!(of("MaxPool2d", Direction::Inference), 128.0);
-        assert_eq!([of("MaxPool2d", Direction::Forward), of("MaxPool2d", Direction::Backward)], [256.0; 2]);
+        assert_eq!([of("MaxPool2d", Direction::Forward), of("MaxPool2d", Direction::Backward)], [144.0; 2]);
     }
 }

@@ -8,7 +8,7 @@
 
 use super::pages;
 use super::recycler::{self, Recycled, Recycler};
-use crate::simd::{Lanes, MOST_LANES, Simd, Stream};
+use crate::simd::{Arrival, Lanes, MOST_LANES, Simd, Stream};
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -212,9 +212,23 @@ impl<'a, T: Lanes> Block<'a, T> {
         }
     }
 
-    /// Writes the elements, register after register, and gives them back. Four registers at a time, which hides the latency of long functions.
+    /// Writes the elements, register after register, in [`threads::for_each`](crate::threads::for_each), after which they are there.
     #[inline(always)]
-    pub fn fill<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
+    pub fn fill<S: Simd>(self, s: S, source: impl Source<T, S>) {
+        self.write(s, source);
+    }
+
+    /// Writes the elements, register after register, and gives them back, all arrived.
+    #[inline(always)]
+    pub fn filled<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
+        let _arrival = Arrival::new();
+        self.write(s, source)
+    }
+
+    /// Writes the elements; four registers at a time, which hides the latency of long functions. Nobody touches them before an
+    /// [`Arrival`] of this thread is dropped.
+    #[inline(always)]
+    fn write<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
         match self.memory {
             Memory::Used(block) => {
                 Self::count(self.written, block.len());

@@ -1,5 +1,5 @@
-//! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; and the larger and the
-//! smaller of two lanes, the second of them where either is NaN.
+//! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; the larger and the
+//! smaller of two lanes, the second of them where either is NaN; and a power of two times a number.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`, and
 //! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them
@@ -87,19 +87,6 @@ pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2]
     }
     let _ = s;
     lanes_in_turn::<f64, S>(a, b)
-}
-
-/// Asks for the cache line of an element, which will be read soon; nothing else comes of it.
-#[inline(always)]
-#[allow(unsafe_code)]
-pub fn prefetch<T, S: Simd>(_: S, element: &T) {
-    // SAFETY: every x86-64 has SSE, and asking for a line changes nothing, whatever lies there.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(element).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = element;
 }
 
 /// y·2ⁿ of n + [`Lanes::ROUNDING`], which AVX-512 rounds once, and the others twice where it is subnormal.

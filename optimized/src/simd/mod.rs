@@ -6,10 +6,11 @@
 
 mod beyond_pulp;
 mod lanes;
+mod prefetch;
 mod stream;
 
-pub use beyond_pulp::prefetch;
 pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
+pub use prefetch::prefetch;
 pub use pulp::{Simd, WithSimd as Kernel};
 pub use stream::{Arrival, Stream};
 

@@ -8,7 +8,7 @@ use super::{Isa, Simd};
 use bytemuck::Pod;
 use std::cell::Cell;
 
-/// Registers that are written past the caches. Another thread may read them when an [`Arrival`] of this one has been dropped.
+/// Registers that are written past the caches. Nobody may touch them, this thread neither, before an [`Arrival`] of it is dropped.
 pub struct Stream<'a, R>(&'a mut [R]);
 
 impl<'a, R: Pod> Stream<'a, R> {
@@ -57,6 +57,8 @@ impl<'a, R: Pod> Stream<'a, R> {
 }
 
 /// Lets what this thread has written past the caches arrive, when it is dropped: before another thread can be told that it is there.
+/// Blocks are filled in [`threads::for_each`](crate::threads::for_each), which has one for each thread. To wait for it after each block
+/// would take MaxPool2d's gradient, of blocks of 8 KiB, 1.5 times as long on Zen 5.
 pub struct Arrival(());
 
 thread_local! {

@@ -383,7 +383,7 @@ impl<T: Exp> Backward<'_, T> {
         let shares = Shares { largest, log_sum, sum: of_class };
         let mut of_share = [T::ZERO];
         T::store_partial(s, &mut of_share, shares.apply(s, T::splat(s, x[class])));
-        dx.fill(s, Mapped { f: shares, x: Split::new(x) })[class] = of_class + of_share[0];
+        dx.filled(s, Mapped { f: shares, x: Split::new(x) })[class] = of_class + of_share[0];
     }
 }
 

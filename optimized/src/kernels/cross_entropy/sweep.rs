@@ -63,7 +63,7 @@ fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, 
     let mut ahead = T::registers::<S>(ahead).0.chunks_exact(4);
     for x in fours {
         if let Some(ahead) = ahead.next() {
-            ahead.iter().for_each(|register| prefetch(s, register));
+            ahead.iter().for_each(prefetch);
         }
         for i in 0..4 {
             sums[i] = T::plus(s, sums[i], registers::half_exp_of_sums::<T, S>(s, T::minus(s, x[i], of_m)));

@@ -123,7 +123,7 @@ impl<T: Lanes> Part<'_, T> {
                 // While it computes, it need not wait for what the next rows of windows read.
                 let next = self.x.get(start + r * to_next + by..).unwrap_or_default();
                 for line in next[..width.size.min(next.len())].chunks(64 / size_of::<T>()) {
-                    prefetch(s, &line[0]);
+                    prefetch(&line[0]);
                 }
             }
             let largest = &mut kept.largest[r * (registers + 1)..][..registers + 1];

@@ -35,7 +35,7 @@ impl<T: Lanes> Part<'_, T> {
             if let Some(by) = ahead {
                 let next = self.x.get(top + by..).unwrap_or_default();
                 for line in next[..(2 * row_of_x).min(next.len())].chunks(64 / size_of::<T>()) {
-                    prefetch(s, &line[0]);
+                    prefetch(&line[0]);
                 }
             }
             let mut marks = if MARKS { &mut marks[row * n..][..n] } else { &mut [] };
