@@ -66,9 +66,10 @@ impl Work {
                 only(input + output + bytes(operand("state.weight")))
             }
             "Embedding" => only(input + 2.0 * output),
-            // Where the maxima stand, which a pass remembers, fits in a byte: the tap of a window of fewer than 255.
+            // Where the maxima stand, which a pass remembers, fits in a byte: the tap of a window of fewer than 255. Indices have 8.
             "MaxPool2d" if direction != Direction::Inference => {
-                only(input + output + elements(results.get("out.output")))
+                let mark = if workload.flag("return_indices") { 8.0 } else { 1.0 };
+                only(input + output + mark * elements(results.get("out.output")))
             }
             loss if loss.ends_with("Loss") => {
                 let target = bytes(operand("in.target"));

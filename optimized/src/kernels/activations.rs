@@ -30,8 +30,8 @@ impl<T: Lanes> Zip<T> for PositivePartBackward {
     #[inline(always)]
     fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
         let zero = T::splat(s, T::ZERO);
-        // The larger of g and itself, so that g is loaded whatever y is: one that is loaded only where y is larger than 0 waits for y,
-        // and takes 1.5 times as long beyond the caches.
+        // The larger of g and itself is g. It makes AVX-512 load g whatever y is: a register that is loaded only where y is larger than
+        // 0 waits for y, and takes 1.5 times as long beyond the caches.
         T::where_less_or_equal(s, (y, zero), zero, T::larger(s, g, g))
     }
 }

@@ -197,7 +197,7 @@ impl MaxPool2d {
         problem: &Problem,
     ) -> Result<(Tensor<T>, Tensor<M>)> {
         let mut output = fresh(LAYER, "output", shape)?;
-        let mut marks = unwritten(LAYER, "indices", shape)?;
+        let mut marks = unwritten(LAYER, "places of the largest", shape)?;
         let outputs = (Output::Fresh(&mut output), marks.as_mut_slice());
         self.execution.run(|kernel| max_pool2d::forward_with_marks(problem, kernel, input.as_slice(), outputs));
         Ok((output.tensor(shape)?, marks))

@@ -174,7 +174,7 @@ impl<T: Exp> Map<T> for EveryExp {
 
 /// eˣ of each element, with an error of at most [`EXP_ULPS_F32`] or [`EXP_ULPS_F64`].
 ///
-/// e^NaN is NaN, e^∞ = ∞ and e^−∞ = 0; results below the smallest normal number are subnormal, and rounded twice.
+/// e^NaN is NaN, e^∞ = ∞ and e^−∞ = 0; results below the smallest normal number are subnormal, and rounded twice but by AVX-512.
 ///
 /// # Errors
 /// Where the machine lacks `isa`, or `output` is not as long as `input`.

@@ -18,6 +18,7 @@ impl<'a, R: Pod> Stream<'a, R> {
         if !slots.as_ptr().addr().is_multiple_of(size_of::<R>()) {
             return Err(slots);
         }
+        debug_assert!(TO_COME.get() > 0, "nobody waits for what is written past the caches");
         UNDER_WAY.set(true);
         Ok(Self(slots))
     }
@@ -39,7 +40,8 @@ impl<'a, R: Pod> Stream<'a, R> {
         match (Isa::of::<S>(), size_of::<R>()) {
             // SAFETY: there is a V4 only where the machine has AVX-512F. The slot is as large as the
             // instruction's register, aligned to that, as `new` has seen, and borrowed here alone. A register is plain
-            // data, whose bits the instruction's register holds as they are.
+            // data, whose bits the instruction's register holds as they are. Nobody touches the slot before an `Arrival` of this
+            // thread, which whoever fills a block has: `new` asks for it where assertions are on.
             #[cfg(target_arch = "x86_64")]
             (Isa::V4, 64) => unsafe {
                 let bits = std::mem::transmute_copy(&value);
@@ -64,11 +66,14 @@ pub struct Arrival(());
 thread_local! {
     /// Whether this thread has written past the caches since the last arrival.
     static UNDER_WAY: Cell<bool> = const { Cell::new(false) };
+    /// The arrivals that it will come to.
+    static TO_COME: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Arrival {
     #[inline(always)]
     pub fn new() -> Self {
+        TO_COME.set(TO_COME.get() + 1);
         Self(())
     }
 }
@@ -77,6 +82,7 @@ impl Drop for Arrival {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn drop(&mut self) {
+        TO_COME.set(TO_COME.get() - 1);
         if UNDER_WAY.replace(false) {
             // SAFETY: every x86-64 has SSE.
             #[cfg(target_arch = "x86_64")]

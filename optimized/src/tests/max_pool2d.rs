@@ -165,6 +165,55 @@ fn elements_ask_the_windows_over_them() {
     }
 }
 
+/// What is added to an element comes in the order of the windows, whichever way they are found; what is not finite reaches no other.
+#[test]
+fn gradients_by_taps_are_those_by_places_to_the_last_bit() {
+    for kernel in [3, 4] {
+        let options = MaxPool2dOptions::new(kernel).stride(2).padding(1);
+        let x = integers(&[2, 2, 31, 131], 1);
+        let mut pools = [false, true].map(|asked| MaxPool2d::new(options.clone().return_indices(asked)).unwrap());
+        let shape = pools[0].output_shape(x.shape()).unwrap();
+        let mut g = tensor_f32(&shape, 3);
+        for (i, special) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().enumerate() {
+            g.as_mut_slice()[101 * i + 7] = special;
+        }
+        for execution in executions().into_iter().flatten() {
+            let of_both = pools.each_mut().map(|pool| {
+                pool.set_execution(execution.clone()).unwrap();
+                let pass = pool.forward_pass(&x).unwrap();
+                pool.backward(&pass, &g).unwrap().input
+            });
+            assert!(of_both[0].as_slice().iter().any(|dx| dx.is_nan()));
+            assert_same_bits(&of_both[0], &of_both[1], &format!("{kernel}x{kernel}, {execution:?}"));
+        }
+    }
+}
+
+/// Inputs of 4 MiB and more are asked for ahead, in rows and in parts of them.
+#[test]
+fn large_inputs_are_read_where_they_lie() {
+    for shape in [[1, 1, 1027, 1101], [1, 1, 4, 280_001]] {
+        check(MaxPool2dOptions::new(2), &integers(&shape, 1));
+        check(MaxPool2dOptions::new(3).stride(2).padding(1), &integers(&shape, 1));
+    }
+}
+
+/// Registers may all read in the padding, and windows be higher and wider than the input.
+#[test]
+fn windows_larger_than_the_input_find_what_is_there() {
+    let padded =
+        |kernel: (usize, usize), padding: (usize, usize)| MaxPool2dOptions::new(kernel).stride(1).padding(padding);
+    check(padded((1, 34), (0, 17)), &integers(&[1, 1, 4, 8], 1));
+    check(padded((1, 34), (0, 17)), &integers(&[1, 1, 1, 8], 1));
+    check(padded((1, 101), (0, 50)), &integers(&[1, 100, 3, 3], 1));
+    check(padded((1024, 1), (512, 0)), &integers(&[1, 1, 1, 600], 1));
+    check(padded((8193, 2), (4096, 1)), &integers(&[1, 1, 3, 40], 1));
+    check(padded((40, 3), (20, 1)).stride(40), &integers(&[1, 2, 90, 7], 1));
+    let far = MaxPool2d::new(MaxPool2dOptions::new(1).dilation((i32::MAX as usize, 1))).unwrap();
+    let none = Tensor::<f32>::full(&[0, 1, 1, 1 << 40], 0.0).unwrap();
+    assert!(far.forward_with_indices(&none).unwrap().0.is_empty());
+}
+
 /// Rows of images are parts of tasks, and of what is added up together; wide ones are several.
 #[test]
 fn images_are_cut_into_rows_and_rows_into_parts() {

@@ -28,7 +28,7 @@ impl Mark for i64 {
     #[inline(always)]
     fn steps(problem: &Problem) -> [usize; 2] {
         let [height, width] = &problem.axes;
-        [height.dilation * width.size, width.dilation]
+        [height.dilation.saturating_mul(width.size), width.dilation]
     }
     #[inline(always)]
     fn new(start: i64, number: i64) -> Self {

@@ -160,3 +160,18 @@ pub trait Lanes:
     /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.
     fn power_and_rest<S: Simd>(s: S, x: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_told_up_to_the_largest() {
+        for count in [0, 1, 2, 254, 255, 70_001, MOST_COUNT - 1, MOST_COUNT] {
+            assert_eq!(
+                (f32::narrow(count as f64).count(), f64::narrow(count as f64).count()),
+                (count as u32, count as u32)
+            );
+        }
+    }
+}

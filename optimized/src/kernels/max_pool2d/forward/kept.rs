@@ -26,10 +26,14 @@ impl Side {
         let inside = width.inside(0, &windows).start..width.inside(width.kernel - 1, &windows).end;
         let from = (inside.start - windows.start).div_ceil(lanes);
         let to = if inside.end == windows.end { registers } else { inside.end.saturating_sub(windows.start) / lanes };
-        let inside = from..to.max(from);
-        let len = inside.len() * width.stride * lanes + width.span();
+        let (inside, reach) = if from < to {
+            let len = (to - from) * width.stride * lanes + width.span();
+            (from..to, (width.place(windows.start + from * lanes, 0), len))
+        } else {
+            (0..0, (0, 0))
+        };
         let limits = (registers - inside.len()).saturating_mul(width.kernel) <= LIMITS && width.stride <= 2;
-        Self { reach: (width.place(windows.start + from * lanes, 0), len), windows, registers, inside, limits }
+        Self { reach, windows, registers, inside, limits }
     }
 }
 

@@ -20,12 +20,12 @@ const TOGETHER: usize = 8 * MOST_LANES;
 /// Windows whose memory is opened together, where they are not those of one row.
 const OPENED: usize = 4096;
 
-/// Windows whose rows of the input are kept together, where there are so many in a row or more rows than one: 4 KiB of f32 for each
-/// row of the input that a row of windows reads first.
+/// Windows whose rows of the input are kept together, in as many rows of windows as these are, or in one: 2 KiB of f32 for each row
+/// of the input that a row of windows does not share with the next.
 const KEPT: usize = 512;
 
-/// The most rows of the input that a row of windows may read: 1 MiB of f32 and as much of numbers.
-const MOST_ROWS: usize = 1024;
+/// The most taps along the height of windows that take a lane each: a task keeps 4.5 MiB of f32 for so many, and 4 of numbers.
+const MOST_ROWS: usize = 1 << 13;
 
 /// How a problem is gone about.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ impl Plan {
         let of_a_row = width.windows.min(windows).next_multiple_of(MOST_LANES);
         // Rows of windows that read others than their neighbours' rows keep nothing for these.
         let alone = height.dilation > 1 || height.stride > height.kernel || whole < width.windows;
-        let together = if alone { 1 } else { (KEPT / of_a_row).clamp(1, height.windows) };
+        let together = if alone { 1 } else { (KEPT / of_a_row).clamp(1, windows / whole) };
         // Numbers are whole in lanes up to that; and of windows that start far apart, taps would be many that only some of a
         // register's have.
         let [of_i, of_j] = M::steps(problem);
@@ -66,7 +66,7 @@ impl Plan {
             windows,
             opened: if whole == width.windows { (OPENED / whole).max(1) * whole } else { OPENED },
             together,
-            rows: (together - 1) * height.stride + height.kernel.min(MOST_ROWS),
+            rows: ((together - 1) * height.stride + height.kernel.min(MOST_ROWS)).min(height.size),
             width: of_a_row,
             tiles: tiles::suits(problem),
             by_lanes: counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1,

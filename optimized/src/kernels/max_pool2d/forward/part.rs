@@ -117,12 +117,13 @@ impl<T: Lanes> Part<'_, T> {
         let from = start.wrapping_add_signed(side.reach.0 as isize);
         let within = self.x.len().checked_sub(from + side.reach.1).map_or(0, |rest| rows.min(rest / to_next + 1));
         let ahead = (size_of_val(self.x) >= LARGE).then_some(rows.max(AHEAD / width.size) * width.size);
+        let of_windows = width.size.min(self.windows.len() * width.stride + width.span());
         let mut of_all = T::splat(s, T::ZERO);
         for r in 0..rows {
             if let Some(by) = ahead {
                 // While it computes, it need not wait for what the next rows of windows read.
                 let next = self.x.get(start + r * to_next + by..).unwrap_or_default();
-                for line in next[..width.size.min(next.len())].chunks(64 / size_of::<T>()) {
+                for line in next[..of_windows.min(next.len())].chunks(64 / size_of::<T>()) {
                     prefetch(&line[0]);
                 }
             }

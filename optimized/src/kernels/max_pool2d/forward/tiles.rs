@@ -27,20 +27,21 @@ impl<T: Lanes> Part<'_, T> {
         let (lanes, n, row_of_x) = (T::lanes::<S>(), self.windows.len(), self.problem.axes[1].size);
         let [of_i, of_j] = M::steps(self.problem);
         let ahead = (size_of_val(self.x) >= LARGE).then_some(AHEAD / size_of::<T>());
-        let mut sum = T::splat(s, T::ZERO);
         for row in 0..self.rows {
+            let mut sum = T::splat(s, T::ZERO);
             let window = [self.a + row, self.windows.start];
             let mut top = self.channel + 2 * (window[0] * row_of_x + window[1]);
             let mut start = self.problem.start(window);
             if let Some(by) = ahead {
-                let next = self.x.get(top + by..).unwrap_or_default();
-                for line in next[..(2 * row_of_x).min(next.len())].chunks(64 / size_of::<T>()) {
-                    prefetch(&line[0]);
+                for next in [top + by, top + by + row_of_x] {
+                    let next = self.x.get(next..).unwrap_or_default();
+                    next[..(2 * n).min(next.len())].chunks(64 / size_of::<T>()).for_each(|line| prefetch(&line[0]));
                 }
             }
-            let mut marks = if MARKS { &mut marks[row * n..][..n] } else { &mut [] };
+            let of_marks = if MARKS { row * n..(row + 1) * n } else { 0..0 };
+            let mut marks_of_row = &mut marks[of_marks.clone()];
             // Lanes beyond the last window fall into the next row, which is written later.
-            let mut y = &mut y[row * n..];
+            let mut y_of_row = &mut y[row * n..];
             for _ in 0..n.div_ceil(lanes) {
                 let (upper, lower) = (two::<T, S>(s, self.x, top), two::<T, S>(s, self.x, top + row_of_x));
                 let (x, zero) = (T::even(s, upper[0], upper[1]), T::splat(s, T::ZERO));
@@ -49,14 +50,14 @@ impl<T: Lanes> Part<'_, T> {
                 best.hold::<MARKS>(s, T::even(s, lower[0], lower[1]), of_i);
                 best.hold::<MARKS>(s, T::odd(s, lower[0], lower[1]), of_i + of_j);
                 sum = best.sum;
-                match y.split_off_mut(..lanes) {
+                match y_of_row.split_off_mut(..lanes) {
                     Some(to) => T::registers_mut::<S>(to).0[0] = best.x,
-                    None => T::store_partial(s, y, best.x),
+                    None => T::store_partial(s, y_of_row, best.x),
                 }
                 if MARKS {
                     let mut numbers = [T::ZERO; MOST_LANES];
                     T::registers_mut::<S>(&mut numbers[..lanes]).0[0] = best.number;
-                    let of_register = marks.split_off_mut(..lanes.min(marks.len())).unwrap_or_default();
+                    let of_register = marks_of_row.split_off_mut(..lanes.min(marks_of_row.len())).unwrap_or_default();
                     for (mark, number) in of_register.iter_mut().zip(&numbers) {
                         *mark = M::new(start, i64::from(number.count()));
                         start += 2;
@@ -64,9 +65,9 @@ impl<T: Lanes> Part<'_, T> {
                 }
                 top += 2 * lanes;
             }
-        }
-        if T::any_nan(s, sum) {
-            self.write_plainly(0..self.rows, y, marks);
+            if T::any_nan(s, sum) {
+                self.write_plainly(row..row + 1, &mut y[row * n..][..n], &mut marks[of_marks]);
+            }
         }
     }
 }
