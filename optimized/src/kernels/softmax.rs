@@ -136,12 +136,12 @@ impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     }
 }
 
-/// The largest of some elements; −∞ of none, and of NaN.
+/// The larger, lane by lane, of m and of the elements that fill registers, and the elements that are left over; NaN counts for nothing.
 #[inline(always)]
-pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
+pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> (T::Register<S>, &[T]) {
     let (registers, tail) = T::registers::<S>(x);
     let (fours, rest) = registers.as_chunks::<4>();
-    let mut most = [T::splat(s, -T::INFINITY); 4];
+    let mut most = [T::splat(s, m); 4];
     for x in fours {
         for i in 0..4 {
             most[i] = T::larger(s, x[i], most[i]);
@@ -154,6 +154,13 @@ pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
     for most in others {
         all = T::larger(s, most, all);
     }
+    (all, tail)
+}
+
+/// The largest of some elements; −∞ of none, and of NaN.
+#[inline(always)]
+pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
+    let (all, tail) = larger_lanes::<T, S>(s, x, -T::INFINITY);
     let mut lanes = [-T::INFINITY; MOST_LANES];
     T::registers_mut::<S>(&mut lanes[..T::lanes::<S>()]).0[0] = all;
     let mut largest = -T::INFINITY;

@@ -1,6 +1,6 @@
 //! The largest element of a line, and the sum of its exponentials, in one sweep: departure 7.
 
-use crate::kernels::softmax::largest;
+use crate::kernels::softmax::{larger_lanes, largest};
 use crate::math::{Exp, registers};
 use crate::simd::{MOST_LANES, Simd, prefetch};
 
@@ -8,7 +8,8 @@ use crate::simd::{MOST_LANES, Simd, prefetch};
 /// summed. 1024 lines of 32,000 f32 take 10.9 ms by blocks of 512, on one thread; by 4096, 14.9; in two sweeps, 16.5.
 const BLOCK: usize = 512;
 
-/// Bytes of a line by which memory is asked for ahead of the sums, which would wait for it once for each block.
+/// Bytes of a line by which memory is asked for ahead of the sums, which would wait for it once for each block: 1024 lines of 32,000
+/// f32 take 5.4 ms on one thread of Zen 5 and 3.2 on two; where nothing is asked for, 6.0 and 3.9.
 const AHEAD: usize = 1 << 13;
 
 /// m and Σ e^(x − m), of a line of at least one element.
@@ -36,21 +37,11 @@ pub fn largest_and_sum<T: Exp, S: Simd>(s: S, line: &[T]) -> (T, T) {
     (m, half + half)
 }
 
-/// Whether any element is larger than m, which seldom is so but for the first blocks.
+/// Whether any element is larger than m, which seldom is so but for the first blocks: to reduce a register to its largest lane for each
+/// block takes 7 % of the time, of 1024 lines of 32,000 f32.
 #[inline(always)]
 fn any_larger<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> bool {
-    let (registers, tail) = T::registers::<S>(x);
-    let (fours, rest) = registers.as_chunks::<4>();
-    let mut most = [T::splat(s, m); 4];
-    for x in fours {
-        for i in 0..4 {
-            most[i] = T::larger(s, x[i], most[i]);
-        }
-    }
-    for x in rest {
-        most[0] = T::larger(s, *x, most[0]);
-    }
-    let all = T::larger(s, T::larger(s, most[0], most[1]), T::larger(s, most[2], most[3]));
+    let (all, tail) = larger_lanes::<T, S>(s, x, m);
     T::any_less(s, T::splat(s, m), all) || tail.iter().any(|x| m < *x)
 }
 

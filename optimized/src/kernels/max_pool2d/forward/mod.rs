@@ -21,7 +21,8 @@ const TOGETHER: usize = 8 * MOST_LANES;
 const OPENED: usize = 4096;
 
 /// Windows whose rows of the input are kept together, in as many rows of windows as these are, or in one: 2 KiB of f32 for each row
-/// of the input that a row of windows does not share with the next.
+/// of the input that a row of windows does not share with the next. 3x3 s2 over 8x112x112 f32 takes 16 µs, with 64 of them 26, with
+/// 1024 as long; beyond the caches 1024 take longer.
 const KEPT: usize = 512;
 
 /// The most taps along the height of windows that take a lane each: a task keeps 4.5 MiB of f32 for so many, and 4 of numbers.

@@ -78,6 +78,9 @@ fn two<T: Lanes, S: Simd>(s: S, x: &[T], from: usize) -> [T::Register<S>; 2] {
     let lanes = T::lanes::<S>();
     match x.get(from..from + 2 * lanes) {
         Some(x) => [T::registers::<S>(x).0[0], T::registers::<S>(x).0[1]],
-        None => [from, from + lanes].map(|from| first_of::<T, S>(s, x.get(from..).unwrap_or_default())),
+        None => {
+            let [a, b] = [from, from + lanes].map(|from| x.get(from..).unwrap_or_default());
+            [first_of::<T, S>(s, a), first_of::<T, S>(s, b)]
+        }
     }
 }
