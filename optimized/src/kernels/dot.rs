@@ -51,7 +51,7 @@ struct Dots<'a, T> {
     w: &'a [T],
     bias: Option<&'a [T]>,
     depth: usize,
-    tile: Tile<'a, T>,
+    tile: Tile<&'a mut [T]>,
 }
 
 impl<T: Lanes> Kernel for Dots<'_, T> {
@@ -143,7 +143,7 @@ struct Product<'a, T> {
     r: &'a [T],
     depth: usize,
     columns: usize,
-    tile: Tile<'a, T>,
+    tile: Tile<&'a mut [T]>,
 }
 
 impl<T: Lanes> Kernel for Product<'_, T> {

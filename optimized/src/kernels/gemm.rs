@@ -106,7 +106,7 @@ pub fn forward<T: Gemm>(
 }
 
 /// Writes the tile's transpose into it, with the bias added.
-fn turn_over<T: Lanes>(product: &[T], bias: Option<&[T]>, mut tile: Tile<'_, T>) {
+fn turn_over<T: Lanes>(product: &[T], bias: Option<&[T]>, mut tile: Tile<&mut [T]>) {
     const SIDE: usize = 16;
     let (height, width, column) = (tile.rows.len(), tile.width(), tile.column);
     let bias = |o: usize| bias.map_or(-T::ZERO, |bias| bias[column + o]);

@@ -1,30 +1,59 @@
 //! A matrix cut into tiles that threads write at the same time.
 
+use crate::memory::Block;
+use crate::simd::Lanes;
+
+/// Memory that is cut into pieces.
+pub trait Cut: Sized {
+    /// The number of elements.
+    fn len(&self) -> usize;
+    /// Pieces of `size` elements, one after the other (the last may be smaller).
+    fn cut(self, size: usize) -> impl Iterator<Item = Self>;
+}
+
+impl<T> Cut for &mut [T] {
+    fn len(&self) -> usize {
+        <[T]>::len(self)
+    }
+    fn cut(self, size: usize) -> impl Iterator<Item = Self> {
+        self.chunks_mut(size)
+    }
+}
+
+impl<T: Lanes> Cut for Block<'_, T> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+    fn cut(self, size: usize) -> impl Iterator<Item = Self> {
+        self.split(size)
+    }
+}
+
 /// A rectangle of a row-major matrix.
-pub struct Tile<'a, T> {
+pub struct Tile<R> {
     /// The first row.
     pub row: usize,
     /// The first column.
     pub column: usize,
     /// The part of each row that lies in the tile.
-    pub rows: Vec<&'a mut [T]>,
+    pub rows: Vec<R>,
 }
 
-impl<T> Tile<'_, T> {
+impl<R: Cut> Tile<R> {
     /// The number of columns.
     pub fn width(&self) -> usize {
-        self.rows.first().map_or(0, |row| row.len())
+        self.rows.first().map_or(0, Cut::len)
     }
 }
 
 /// The tiles of a matrix with rows of `columns` elements, each of at most `height` by `width`, row by row.
-pub fn tiles<T>(matrix: &mut [T], columns: usize, (height, width): (usize, usize)) -> Vec<Tile<'_, T>> {
+pub fn tiles<R: Cut>(matrix: R, columns: usize, (height, width): (usize, usize)) -> Vec<Tile<R>> {
     if columns == 0 {
         return Vec::new();
     }
     let across = columns.div_ceil(width);
     let mut tiles = Vec::with_capacity((matrix.len() / columns).div_ceil(height) * across);
-    for (band, rows) in matrix.chunks_mut(height * columns).enumerate() {
+    for (band, rows) in matrix.cut(height * columns).enumerate() {
         let first = tiles.len();
         let count = rows.len() / columns;
         tiles.extend((0..across).map(|i| Tile {
@@ -32,8 +61,8 @@ pub fn tiles<T>(matrix: &mut [T], columns: usize, (height, width): (usize, usize
             column: i * width,
             rows: Vec::with_capacity(count),
         }));
-        for row in rows.chunks_mut(columns) {
-            for (tile, part) in tiles[first..].iter_mut().zip(row.chunks_mut(width)) {
+        for row in rows.cut(columns) {
+            for (tile, part) in tiles[first..].iter_mut().zip(row.cut(width)) {
                 tile.rows.push(part);
             }
         }
@@ -105,7 +134,7 @@ mod tests {
     #[test]
     fn tiles_cover_the_matrix_once() {
         let mut matrix = vec![0; 5 * 7];
-        for tile in tiles(&mut matrix, 7, (2, 3)) {
+        for tile in tiles(&mut matrix[..], 7, (2, 3)) {
             let (row, column) = (tile.row, tile.column);
             for (i, part) in tile.rows.into_iter().enumerate() {
                 for (j, x) in part.iter_mut().enumerate() {
@@ -115,6 +144,6 @@ mod tests {
         }
         let expected = (0..5).flat_map(|i| (0..7).map(move |j| 100 * i + j + 1));
         assert!(matrix.into_iter().eq(expected));
-        assert!(tiles::<f32>(&mut [], 0, (2, 3)).is_empty());
+        assert!(tiles::<&mut [f32]>(&mut [], 0, (2, 3)).is_empty());
     }
 }

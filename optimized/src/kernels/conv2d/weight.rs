@@ -34,7 +34,7 @@ pub fn gradient<T: Lanes>(
     let pieces = pieces(problem, groups * outputs.div_ceil(size.0) * depth.div_ceil(size.1)); // 2
     let of_a_piece = images.div_ceil(pieces);
     let pieces = images.div_ceil(of_a_piece);
-    let work = |matrix: usize, tile: Tile<'_, T>| {
+    let work = |matrix: usize, tile: Tile<&mut [T]>| {
         let (image, group) = (matrix / groups * of_a_piece, matrix % groups);
         let count = of_a_piece.min(images - image);
         let x = &x[(image * groups + group) * inputs * area..];

@@ -70,7 +70,7 @@ fn logarithms<T: Ln, S: Simd>(s: S, x: &mut [T]) {
 
 /// The gradients of the lines of a tile.
 #[inline(always)]
-pub fn backward<T: Exp, S: Simd>(s: S, backward: &Backward<'_, T>, classes: Classes<'_>, dx: Tile<'_, T>) {
+pub fn backward<T: Exp, S: Simd>(s: S, backward: &Backward<'_, T>, classes: Classes<'_>, dx: Tile<&mut [T]>) {
     let problem = &backward.problem;
     let (length, inner) = (problem.lines.length, problem.lines.inner);
     let (places, all, first) = (Places::of(problem.lines, &dx), dx.width(), dx.row / length * inner + dx.column);

@@ -456,8 +456,8 @@ impl<T: Exp> Kernel for BackwardLines<'_, T> {
 
 struct BackwardColumns<'a, T> {
     backward: &'a Backward<'a, T>,
-    dx: Tile<'a, T>,
-    dt: Option<Tile<'a, T>>,
+    dx: Tile<&'a mut [T]>,
+    dt: Option<Tile<&'a mut [T]>>,
 }
 
 impl<T: Exp> Kernel for BackwardColumns<'_, T> {

@@ -111,7 +111,7 @@ pub fn for_each_tile<T: Lanes>(
     matrices: &mut [T],
     (rows, columns): (usize, usize),
     [large, small]: [(usize, usize); 2],
-    work: impl Fn(usize, Tile<'_, T>) + Sync,
+    work: impl Fn(usize, Tile<&mut [T]>) + Sync,
 ) {
     let matrices = matrices.chunks_mut(rows * columns).enumerate();
     // Where there are many matrices, a task is one of them, so that tiles are not all listed at once.

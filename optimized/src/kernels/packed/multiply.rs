@@ -65,9 +65,9 @@ pub enum Factor<'a, T> {
 
 pub enum Output<'a, T> {
     /// A tile of c, and an addend for each of its rows.
-    Plain(Tile<'a, T>, Option<&'a [T]>),
+    Plain(Tile<&'a mut [T]>, Option<&'a [T]>),
     /// A tile of the transpose of c, and an addend for each of its columns.
-    Turned(Tile<'a, T>, Option<&'a [T]>),
+    Turned(Tile<&'a mut [T]>, Option<&'a [T]>),
 }
 
 impl<T> Output<'_, T> {

@@ -53,7 +53,7 @@ struct Band<'a, T> {
     x: &'a [T],
     w: &'a [T],
     bias: Option<&'a [T]>,
-    tile: Tile<'a, T>,
+    tile: Tile<&'a mut [T]>,
     memory: &'a mut [T],
 }
 

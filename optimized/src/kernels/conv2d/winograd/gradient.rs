@@ -154,7 +154,7 @@ impl<T: Lanes> Group<'_, T> {
         // 2: tasks are some rows and columns of a place's matrix.
         let across = inputs.div_ceil(PANELS * span);
         let down = channels.len().div_ceil(ROWS);
-        let mut tasks: Vec<(usize, Tile<'_, T>)> = (0..down * PLACES * across)
+        let mut tasks: Vec<(usize, Tile<&mut [T]>)> = (0..down * PLACES * across)
             .map(|i| {
                 let (row, place, column) =
                     (i / across / PLACES * ROWS, i / across % PLACES, i % across * PANELS * span);

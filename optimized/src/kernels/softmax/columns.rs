@@ -1,0 +1,184 @@
+//! Lines side by side: departure 2.
+
+use super::{Lines, Places};
+use crate::counters::{self, Counter};
+use crate::kernels::elementwise::Split;
+use crate::kernels::tiles::{Tile, tiles};
+use crate::math::{Exp, registers};
+use crate::memory::{Block, Output, Source, scratch};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::threads::{self, Threads};
+
+/// y of each line.
+pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: &[T], y: &mut [T]) {
+    let tiles = tiles(y, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |y| {
+        scratch(2 * y.width(), |memory| simd::run(isa, ForwardColumns { lines, x: Some(x), y, memory }));
+    });
+}
+
+/// y of each line, written over it.
+pub fn forward_columns_in_place<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, elements: &mut [T]) {
+    let tiles = tiles(elements, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |y| {
+        scratch(2 * y.width(), |memory| simd::run(isa, ForwardColumns { lines, x: None, y, memory }));
+    });
+}
+
+struct ForwardColumns<'a, T> {
+    lines: Lines,
+    /// Where it does not lie where y is to be.
+    x: Option<&'a [T]>,
+    y: Tile<&'a mut [T]>,
+    memory: &'a mut [T],
+}
+
+impl<T: Exp> Kernel for ForwardColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
+        let Self { lines, x, y, memory } = self;
+        let (width, places) = (y.width(), Places::of(lines, &y));
+        let (most, rest) = memory.split_at_mut(width);
+        let sums = &mut rest[..width];
+        most.fill(-T::INFINITY); // 2
+        sums.fill(T::ZERO);
+        let mut rows = y.rows;
+        for (row, y) in rows.iter().enumerate() {
+            raise(most, x.map_or(&**y, |x| &x[places.of_row(row)]));
+        }
+        for (row, y) in rows.iter_mut().enumerate() {
+            add_powers(s, sums, x.map(|x| &x[places.of_row(row)]), y, most);
+        }
+        for y in rows {
+            divide_each(y, sums);
+        }
+    }
+}
+
+/// dx of each line.
+pub fn backward_columns<T: Lanes>(
+    (isa, threads): (Isa, Threads),
+    lines: Lines,
+    (y, g): (&[T], &[T]),
+    mut dx: Output<'_, T>,
+) {
+    let Some(all) = dx.whole(y.len() + g.len()) else { return };
+    let tiles = tiles(all, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    threads::for_each(threads, tiles.into_iter(), |dx| {
+        scratch(dx.width(), |dots| simd::run(isa, BackwardColumns { lines, y, g, dx, dots }));
+    });
+}
+
+struct BackwardColumns<'a, T> {
+    lines: Lines,
+    y: &'a [T],
+    g: &'a [T],
+    dx: Tile<Block<'a, T>>,
+    dots: &'a mut [T],
+}
+
+impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
+        let Self { lines, y, g, dx, dots } = self;
+        let places = Places::of(lines, &dx);
+        dots.fill(T::ZERO);
+        for row in 0..lines.length {
+            add_products(dots, &y[places.of_row(row)], &g[places.of_row(row)]);
+        }
+        for (row, dx) in dx.rows.into_iter().enumerate() {
+            let (y, g) = (Split::new(&y[places.of_row(row)]), Split::new(&g[places.of_row(row)]));
+            dx.fill(s, Gradients { y, g, dots: Split::new(dots) });
+        }
+    }
+}
+
+/// Raises maxima to these elements.
+#[inline(always)]
+pub fn raise<T: Lanes>(most: &mut [T], x: &[T]) {
+    for (most, x) in most.iter_mut().zip(x) {
+        *most = if *most < *x { *x } else { *most };
+    }
+}
+
+/// y = e^(x − m), added to the sums; x is y, where none is given.
+#[inline(always)]
+fn add_powers<T: Exp, S: Simd>(s: S, sums: &mut [T], x: Option<&[T]>, y: &mut [T], m: &[T]) {
+    let x = x.map(T::registers::<S>);
+    let ((y, y_tail), (m, m_tail)) = (T::registers_mut::<S>(y), T::registers::<S>(m));
+    let (sums, sums_tail) = T::registers_mut::<S>(sums);
+    for (i, y) in y.iter_mut().enumerate() {
+        let x = x.map_or(*y, |(x, _)| x[i]);
+        *y = registers::exp_without_overflow::<T, S>(s, T::minus(s, x, m[i]));
+        sums[i] = T::plus(s, sums[i], *y);
+    }
+    if !y_tail.is_empty() {
+        let x = T::load_partial(s, x.map_or(&*y_tail, |(_, tail)| tail));
+        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, x, T::load_partial(s, m_tail)));
+        T::store_partial(s, y_tail, power);
+        let sum = T::plus(s, T::load_partial(s, sums_tail), power);
+        T::store_partial(s, sums_tail, sum);
+    }
+}
+
+/// Divides elements by their sums.
+#[inline(always)]
+fn divide_each<T: Lanes>(y: &mut [T], sums: &[T]) {
+    for (y, sum) in y.iter_mut().zip(sums) {
+        *y = *y / *sum;
+    }
+}
+
+/// x = eˣ, of x that do not overflow.
+#[inline(always)]
+pub fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
+    let (x, tail) = T::registers_mut::<S>(x);
+    for x in x {
+        *x = registers::exp_without_overflow::<T, S>(s, *x);
+    }
+    if !tail.is_empty() {
+        let y = registers::exp_without_overflow::<T, S>(s, T::load_partial(s, tail));
+        T::store_partial(s, tail, y);
+    }
+}
+
+/// Adds products to their sums.
+#[inline(always)]
+fn add_products<T: Lanes>(dots: &mut [T], y: &[T], g: &[T]) {
+    for (dot, (y, g)) in dots.iter_mut().zip(y.iter().zip(g)) {
+        *dot += *g * *y;
+    }
+}
+
+/// y·(g − dot).
+struct Gradients<Y> {
+    y: Y,
+    g: Y,
+    dots: Y,
+}
+
+impl<T: Lanes, S: Simd, Y: Source<T, S>> Source<T, S> for Gradients<Y> {
+    #[inline(always)]
+    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
+        let (y, g, dots) = (self.y.four(s, i), self.g.four(s, i), self.dots.four(s, i));
+        let mut dx = dots;
+        for i in 0..4 {
+            dx[i] = T::times(s, y[i], T::minus(s, g[i], dots[i]));
+        }
+        dx
+    }
+    #[inline(always)]
+    fn register(&self, s: S, i: usize) -> T::Register<S> {
+        T::times(s, self.y.register(s, i), T::minus(s, self.g.register(s, i), self.dots.register(s, i)))
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> T::Register<S> {
+        T::times(s, self.y.rest(s), T::minus(s, self.g.rest(s), self.dots.rest(s)))
+    }
+}
