@@ -1,13 +1,17 @@
 //! MaxPool2d: one kernel forward, which remembers taps or places where they are asked for, and one backward for each of them.
 
 use super::{overwrite, require_output_shape, require_room};
-use crate::kernels::max_pool2d::{self, Mark, Problem};
+use crate::kernels::max_pool2d::{self, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, Recycled, fresh, unwritten};
+use crate::memory::{Output, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
+use std::ops::Deref;
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
 
 const LAYER: &str = "MaxPool2d";
+
+/// What an error calls what is remembered for backward.
+const MARKS: &str = "places of the largest";
 
 /// The largest element of each window of each channel.
 ///
@@ -56,10 +60,37 @@ pub struct MaxPool2dPass<T> {
     pub output: Tensor<T>,
     /// In the output's shape, where the options ask for it.
     pub indices: Option<Tensor<i64>>,
-    input_shape: Vec<usize>,
+    input_shape: Shape,
     /// The windows that the marks are of.
     problem: Problem,
     marks: Marks,
+}
+
+/// [N, C, H, W] or [C, H, W], without memory of its own: to be given that would take a tenth of a small layer's time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Shape {
+    /// N, C, H and W; N is 1 where it is none of them.
+    sizes: [usize; 4],
+    dimensions: usize,
+}
+
+impl Shape {
+    /// Of three or four sizes.
+    fn new(shape: &[usize]) -> Self {
+        let mut sizes = [1; 4];
+        for (to, size) in sizes.iter_mut().rev().zip(shape.iter().rev()) {
+            *to = *size;
+        }
+        Self { sizes, dimensions: shape.len().min(4) }
+    }
+}
+
+impl Deref for Shape {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.sizes[4 - self.dimensions..]
+    }
 }
 
 /// Where the largest elements stand, in the output's shape.
@@ -124,16 +155,16 @@ impl MaxPool2d {
     /// # Errors
     /// Where the input is not [N, C, H, W] or [C, H, W], is empty but for N, or smaller than a window.
     pub fn output_shape(&self, input_shape: &[usize]) -> Result<Vec<usize>> {
-        self.shape_and_problem(input_shape).map(|(shape, _)| shape)
+        self.shape_and_problem(input_shape).map(|(shape, _)| shape.to_vec())
     }
 
     /// The output's shape, and the windows.
-    fn shape_and_problem(&self, input_shape: &[usize]) -> Result<(Vec<usize>, Problem)> {
+    fn shape_and_problem(&self, input_shape: &[usize]) -> Result<(Shape, Problem)> {
         self.options.check_input(input_shape)?;
         let problem = self.problem(input_shape);
-        let [height, width] = problem.axes;
-        let leading = input_shape.iter().take(input_shape.len() - 2).copied();
-        Ok((leading.chain([height.windows, width.windows]).collect(), problem))
+        let mut shape = Shape::new(input_shape);
+        shape.sizes[2..].copy_from_slice(&problem.axes.map(|axis| axis.windows));
+        Ok((shape, problem))
     }
 
     /// The windows over an input that the options accept.
@@ -186,21 +217,11 @@ impl MaxPool2d {
     /// ```
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
-        self.with_marks(input, &shape, &problem)
-    }
-
-    /// The output, and marks of where its elements stand.
-    fn with_marks<T: Float, M: Mark + Recycled>(
-        &self,
-        input: &Tensor<T>,
-        shape: &[usize],
-        problem: &Problem,
-    ) -> Result<(Tensor<T>, Tensor<M>)> {
-        let mut output = fresh(LAYER, "output", shape)?;
-        let mut marks = unwritten(LAYER, "places of the largest", shape)?;
-        let outputs = (Output::Fresh(&mut output), marks.as_mut_slice());
-        self.execution.run(|kernel| max_pool2d::forward_with_marks(problem, kernel, input.as_slice(), outputs));
-        Ok((output.tensor(shape)?, marks))
+        let mut output = fresh(LAYER, "output", &shape)?;
+        let mut places = unwritten(LAYER, MARKS, &shape)?;
+        let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
+        self.execution.run(|kernel| max_pool2d::forward_with_marks(&problem, kernel, input.as_slice(), outputs));
+        Ok((output.tensor(&shape)?, places))
     }
 
     /// [`MaxPool2d::forward`], written into `output`, whose elements are overwritten.
@@ -229,14 +250,22 @@ impl MaxPool2d {
     /// As [`MaxPool2d::forward`].
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
-        let input_shape = input.shape().to_vec();
-        if !self.options.return_indices && problem.remembers_taps() {
-            let (output, taps) = self.with_marks(input, &shape, &problem)?;
-            return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks: Marks::Taps(taps) });
-        }
-        let (output, places) = self.with_marks(input, &shape, &problem)?;
-        let indices = self.options.return_indices.then(|| places.clone());
-        Ok(MaxPool2dPass { output, indices, input_shape, problem, marks: Marks::Places(places) })
+        let mut output = fresh(LAYER, "output", &shape)?;
+        let mut marks = match problem.remembers_taps() && !self.options.return_indices {
+            true => Marks::Taps(unwritten(LAYER, MARKS, &shape)?),
+            false => Marks::Places(unwritten(LAYER, MARKS, &shape)?),
+        };
+        let (x, y) = (input.as_slice(), Output::Fresh(&mut output));
+        self.execution.run(|kernel| match &mut marks {
+            Marks::Taps(taps) => max_pool2d::forward_with_marks(&problem, kernel, x, (y, taps.as_mut_slice())),
+            Marks::Places(places) => max_pool2d::forward_with_marks(&problem, kernel, x, (y, places.as_mut_slice())),
+        });
+        let indices = match &marks {
+            Marks::Places(places) if self.options.return_indices => Some(places.clone()),
+            _ => None,
+        };
+        let output = output.tensor(&shape)?;
+        Ok(MaxPool2dPass { output, indices, input_shape: Shape::new(input.shape()), problem, marks })
     }
 
     /// The gradient of the input.
@@ -282,9 +311,9 @@ impl MaxPool2d {
     }
 
     fn check_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>) -> Result<()> {
-        let shape = self.output_shape(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
+        let (shape, _) = self.shape_and_problem(&pass.input_shape).map_err(|error| error.of(LAYER, "pass"))?;
         require_output_shape(LAYER, grad_output, &shape)?;
-        if pass.marks.shape() != shape {
+        if pass.marks.shape() != &*shape {
             return Err(Error::shape(LAYER, "pass", pass.marks.shape(), "a pass of a layer of these sizes"));
         }
         Ok(())
