@@ -154,8 +154,10 @@ pub fn exp_without_overflow<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Regi
 /// NaN of NaN.
 #[inline(always)]
 pub fn half_exp_of_sums<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let negligible = T::splat(s, T::NEGLIGIBLE);
-    let (y, shifted) = power::<T, S>(s, T::larger(s, negligible, x));
+    let (negligible, one) = (T::splat(s, T::NEGLIGIBLE), T::splat(s, T::ONE));
+    let Reduced { shifted, r, .. } = reduced::<T, S>(s, T::larger(s, negligible, x));
+    let p = super::polynomial(s, T::COEFFICIENTS, r);
+    let y = T::multiply_add(s, T::multiply_add(s, p, r, one), r, one);
     T::times(s, y, T::half_power_of_two(s, shifted))
 }
 
