@@ -18,7 +18,7 @@ pub use tanh::{TANH_ULPS_F32, TANH_ULPS_F64, tanh};
 pub(crate) mod registers {
     //! The functions of a register, for kernels that need more than one of them.
 
-    pub use super::exp::{exp_of_any as exp, exp_without_overflow, half_exp_of_sums};
+    pub use super::exp::{exp_of_any as exp, exp_without_overflow, exps_without_overflow, half_exps_of_sums};
     pub use super::exp_m1::exp_m1_of_any as exp_m1;
     pub use super::ln::{ln_1p_of_any as ln_1p, ln_of_any as ln};
     pub use super::sigmoid::sigmoid_of_any as sigmoid;

@@ -5,10 +5,12 @@
 //! for the same instruction set, and vectorised by the compiler.
 
 mod beyond_pulp;
+mod group;
 mod lanes;
 mod prefetch;
 mod stream;
 
+pub use group::Group;
 pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
 pub use prefetch::prefetch;
 pub use pulp::{Simd, WithSimd as Kernel};

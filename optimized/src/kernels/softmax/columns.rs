@@ -1,12 +1,12 @@
 //! Lines side by side: departure 2.
 
-use super::{Lines, Places};
+use super::{GROUP, Lines, Places};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::kernels::tiles::{Tile, tiles};
 use crate::math::{Exp, registers};
 use crate::memory::{Block, Output, Source, scratch};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Group, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
 /// y of each line.
@@ -139,7 +139,11 @@ fn divide_each<T: Lanes>(y: &mut [T], sums: &[T]) {
 #[inline(always)]
 pub fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
     let (x, tail) = T::registers_mut::<S>(x);
-    for x in x {
+    let (groups, rest) = x.as_chunks_mut::<GROUP>();
+    for x in groups {
+        *x = registers::exps_without_overflow(s, Group::<T, S, GROUP>::new(s, *x)).registers();
+    }
+    for x in rest {
         *x = registers::exp_without_overflow::<T, S>(s, *x);
     }
     if !tail.is_empty() {

@@ -1,10 +1,10 @@
 //! Lines of neighbouring elements: departure 1.
 
-use super::Lines;
+use super::{GROUP, Lines};
 use crate::counters::{self, Counter};
 use crate::math::{Exp, registers};
 use crate::memory::{Block, Output};
-use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
+use crate::simd::{self, Group, Isa, Kernel, Lanes, MOST_LANES, Simd};
 use crate::threads::{self, Threads};
 
 /// y of each line whose elements are neighbours.
@@ -117,18 +117,18 @@ pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
 /// y = e^(x − m), each added to one of four sums.
 #[inline(always)]
 fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mut [T::Register<S>; 4]) {
-    let m = T::splat(s, m);
     let ((x, x_tail), (y, y_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
-    let ((x_fours, x_rest), (y_fours, y_rest)) = (x.as_chunks::<4>(), y.as_chunks_mut::<4>());
-    for (x, y) in x_fours.iter().zip(y_fours) {
-        for i in 0..4 {
-            y[i] = registers::exp_without_overflow::<T, S>(s, T::minus(s, x[i], m));
-            sums[i] = T::plus(s, sums[i], y[i]);
+    let ((x_groups, x_rest), (y_groups, y_rest)) = (x.as_chunks::<GROUP>(), y.as_chunks_mut::<GROUP>());
+    for (x, y) in x_groups.iter().zip(y_groups) {
+        *y = registers::exps_without_overflow(s, Group::<T, S, GROUP>::new(s, *x) - m).registers();
+        for (i, y) in y.iter().enumerate() {
+            sums[i % 4] = T::plus(s, sums[i % 4], *y);
         }
     }
-    for (x, y) in x_rest.iter().zip(y_rest) {
+    let m = T::splat(s, m);
+    for (i, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
         *y = registers::exp_without_overflow::<T, S>(s, T::minus(s, *x, m));
-        sums[0] = T::plus(s, sums[0], *y);
+        sums[i % 4] = T::plus(s, sums[i % 4], *y);
     }
     if !x_tail.is_empty() {
         let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m));

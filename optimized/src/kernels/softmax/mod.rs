@@ -10,7 +10,9 @@
 //!    is then in the last cache, if in none before. Gradients that it could not hold beside what they are computed from are written
 //!    past it;
 //! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
-//! 5. threads take lines, or strips of columns, that the shape alone decides on.
+//! 5. threads take lines, or strips of columns, that the shape alone decides on;
+//! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns beyond the
+//!    caches they are not: [8, 21, 128, 128] of `f64` takes 3.7 ms so on Zen 5, and 3.2 otherwise.
 
 mod columns;
 mod lines;
@@ -56,6 +58,9 @@ impl Lines {
         (elements / self.length.max(1)).clamp(STRIP, MOST_COLUMNS).next_multiple_of(STRIP)
     }
 }
+
+/// Registers whose exponentials are computed step by step: departure 6.
+pub const GROUP: usize = 8;
 
 /// Columns of a task are a multiple of it: several cache lines of each row.
 pub const STRIP: usize = 64;
