@@ -1,17 +1,14 @@
 //! MaxPool2d: one kernel forward, which remembers taps or places where they are asked for, and one backward for each of them.
 
 use super::{overwrite, require_output_shape, require_room};
-use crate::kernels::max_pool2d::{self, Problem};
+use crate::kernels::max_pool2d::{self, Mark, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, fresh, unwritten};
+use crate::memory::{Output, Recycled, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
 use std::ops::Deref;
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
 
 const LAYER: &str = "MaxPool2d";
-
-/// What an error calls what is remembered for backward.
-const MARKS: &str = "places of the largest";
 
 /// The largest element of each window of each channel.
 ///
@@ -67,7 +64,7 @@ pub struct MaxPool2dPass<T> {
 }
 
 /// [N, C, H, W] or [C, H, W], without memory of its own: to be given that would take a tenth of a small layer's time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 struct Shape {
     /// N, C, H and W; N is 1 where it is none of them.
     sizes: [usize; 4],
@@ -217,11 +214,21 @@ impl MaxPool2d {
     /// ```
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
-        let mut output = fresh(LAYER, "output", &shape)?;
-        let mut places = unwritten(LAYER, MARKS, &shape)?;
-        let outputs = (Output::Fresh(&mut output), places.as_mut_slice());
-        self.execution.run(|kernel| max_pool2d::forward_with_marks(&problem, kernel, input.as_slice(), outputs));
-        Ok((output.tensor(&shape)?, places))
+        self.with_marks(input, &shape, &problem)
+    }
+
+    /// The output, and marks of where its elements stand.
+    fn with_marks<T: Float, M: Mark + Recycled>(
+        &self,
+        input: &Tensor<T>,
+        shape: &[usize],
+        problem: &Problem,
+    ) -> Result<(Tensor<T>, Tensor<M>)> {
+        let mut output = fresh(LAYER, "output", shape)?;
+        let mut marks = unwritten(LAYER, "places of the largest", shape)?;
+        let outputs = (Output::Fresh(&mut output), marks.as_mut_slice());
+        self.execution.run(|kernel| max_pool2d::forward_with_marks(problem, kernel, input.as_slice(), outputs));
+        Ok((output.tensor(shape)?, marks))
     }
 
     /// [`MaxPool2d::forward`], written into `output`, whose elements are overwritten.
@@ -250,22 +257,14 @@ impl MaxPool2d {
     /// As [`MaxPool2d::forward`].
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
-        let mut output = fresh(LAYER, "output", &shape)?;
-        let mut marks = match problem.remembers_taps() && !self.options.return_indices {
-            true => Marks::Taps(unwritten(LAYER, MARKS, &shape)?),
-            false => Marks::Places(unwritten(LAYER, MARKS, &shape)?),
-        };
-        let (x, y) = (input.as_slice(), Output::Fresh(&mut output));
-        self.execution.run(|kernel| match &mut marks {
-            Marks::Taps(taps) => max_pool2d::forward_with_marks(&problem, kernel, x, (y, taps.as_mut_slice())),
-            Marks::Places(places) => max_pool2d::forward_with_marks(&problem, kernel, x, (y, places.as_mut_slice())),
-        });
-        let indices = match &marks {
-            Marks::Places(places) if self.options.return_indices => Some(places.clone()),
-            _ => None,
-        };
-        let output = output.tensor(&shape)?;
-        Ok(MaxPool2dPass { output, indices, input_shape: Shape::new(input.shape()), problem, marks })
+        let input_shape = Shape::new(input.shape());
+        if !self.options.return_indices && problem.remembers_taps() {
+            let (output, taps) = self.with_marks(input, &shape, &problem)?;
+            return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks: Marks::Taps(taps) });
+        }
+        let (output, places) = self.with_marks(input, &shape, &problem)?;
+        let indices = self.options.return_indices.then(|| places.clone());
+        Ok(MaxPool2dPass { output, indices, input_shape, problem, marks: Marks::Places(places) })
     }
 
     /// The gradient of the input.

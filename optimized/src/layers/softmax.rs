@@ -201,9 +201,14 @@ impl Softmax {
     pub fn backward<T: Float>(&self, pass: &SoftmaxPass<T>, grad_output: &Tensor<T>) -> Result<SoftmaxGradients<T>> {
         let (lines, algorithm) = self.backward_lines(pass, grad_output)?;
         let (operands, shape) = ((pass.output.as_slice(), grad_output.as_slice()), pass.output.shape());
-        let mut input = fresh(LAYER, "grad_input", shape)?;
-        self.run_backward(lines, algorithm, operands, Output::Fresh(&mut input));
-        Ok(SoftmaxGradients { input: input.tensor(shape)? })
+        if algorithm == "lines" {
+            let mut input = fresh(LAYER, "grad_input", shape)?;
+            self.run_backward_lines(lines, operands, Output::Fresh(&mut input));
+            return Ok(SoftmaxGradients { input: input.tensor(shape)? });
+        }
+        let mut input = unwritten(LAYER, "grad_input", shape)?;
+        self.run_backward_columns(lines, operands, input.as_mut_slice());
+        Ok(SoftmaxGradients { input })
     }
 
     /// [`Softmax::backward`], written into `gradients`, such as an earlier call has given; their elements are overwritten.
@@ -229,7 +234,11 @@ impl Softmax {
         let (lines, algorithm) = self.backward_lines(pass, grad_output)?;
         require_room(LAYER, "grad_input", &gradients.input, pass.output.shape())?;
         let operands = (pass.output.as_slice(), grad_output.as_slice());
-        self.run_backward(lines, algorithm, operands, Output::Given(gradients.input.as_mut_slice()));
+        let input = gradients.input.as_mut_slice();
+        match algorithm {
+            "lines" => self.run_backward_lines(lines, operands, Output::Given(input)),
+            _ => self.run_backward_columns(lines, operands, input),
+        }
         Ok(())
     }
 
@@ -245,12 +254,15 @@ impl Softmax {
         Ok((lines, self.algorithm(lines)?))
     }
 
-    fn run_backward<T: Float>(&self, lines: Lines, algorithm: &str, operands: (&[T], &[T]), input: Output<'_, T>) {
+    fn run_backward_lines<T: Float>(&self, lines: Lines, operands: (&[T], &[T]), input: Output<'_, T>) {
         if !lines.are_empty() {
-            self.execution.run(|kernel| match algorithm {
-                "lines" => softmax::backward_lines(kernel, lines, operands, input),
-                _ => softmax::backward_columns(kernel, lines, operands, input),
-            });
+            self.execution.run(|kernel| softmax::backward_lines(kernel, lines, operands, input));
+        }
+    }
+
+    fn run_backward_columns<T: Float>(&self, lines: Lines, operands: (&[T], &[T]), input: &mut [T]) {
+        if !lines.are_empty() {
+            self.execution.run(|kernel| softmax::backward_columns(kernel, lines, operands, input));
         }
     }
 }

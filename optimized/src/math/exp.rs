@@ -100,7 +100,7 @@ pub(super) struct Reduced<R> {
 #[inline(always)]
 pub(super) fn reduced<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> Reduced<T::Register<S>> {
     let Reduced { shifted, r, dropped } = reduce(Group::<T, S, 1>::new(s, [x]));
-    let [[shifted], [r], [dropped]] = [shifted, r, dropped].map(Group::registers);
+    let ([shifted], [r], [dropped]) = (shifted.registers(), r.registers(), dropped.registers());
     Reduced { shifted, r, dropped }
 }
 
@@ -121,21 +121,11 @@ pub(super) fn beyond_first_order<T: Exp, S: Simd>(s: S, r: T::Register<S>) -> T:
     T::times(s, T::times(s, r, r), super::polynomial(s, T::COEFFICIENTS, r))
 }
 
-/// p(r).
-#[inline(always)]
-fn p<T: Exp, S: Simd, const N: usize>(s: S, r: Group<T, S, N>) -> Group<T, S, N> {
-    let mut p = Group::full(s, T::COEFFICIENTS[0]);
-    for &coefficient in &T::COEFFICIENTS[1..] {
-        p = p.multiply_add(r, coefficient);
-    }
-    p
-}
-
 /// y and n + `ROUNDING`, where eˣ = y·2ⁿ, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
 #[inline(always)]
 fn power<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> (Group<T, S, N>, Group<T, S, N>) {
     let Reduced { shifted, r, .. } = reduce(x);
-    let p = p(s, r);
+    let p = super::polynomials(s, T::COEFFICIENTS, r);
     let sum = r + T::ONE; // 3
     let dropped = r - (sum - T::ONE);
     (sum + (r * r).multiply_add(p, dropped), shifted)
@@ -178,7 +168,8 @@ pub fn exps_without_overflow<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, 
 #[inline(always)]
 pub fn half_exps_of_sums<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> Group<T, S, N> {
     let Reduced { shifted, r, .. } = reduce(x.at_least(T::NEGLIGIBLE));
-    let y = p(s, r).multiply_add(r, T::ONE).multiply_add(r, T::ONE);
+    let p = super::polynomials(s, T::COEFFICIENTS, r);
+    let y = p.multiply_add(r, T::ONE).multiply_add(r, T::ONE);
     y * shifted.half_power_of_two()
 }
 
@@ -233,26 +224,31 @@ mod tests {
         }
     }
 
-    /// The largest error of 2·½eˣ over x from 0 down to −80, in units in the last place.
-    fn largest_error<T: Exp>(isa: Isa) -> f64 {
+    /// The largest errors of 2·½eˣ over x from 0 down to −80: in units in the last place, and in units of roundoff of the power.
+    fn largest_errors<T: Exp>(isa: Isa, digits: i32) -> [f64; 2] {
         let x: Vec<T> = (0..1 << 18).map(|i| T::narrow(-80.0 / f64::from(1 << 18) * f64::from(i))).collect();
         let mut y = vec![T::ZERO; x.len()];
         simd::run(isa, Halves(&x, &mut y));
         assert!(y[0] == T::HALF, "{isa}: e⁰");
-        let digits = if size_of::<T>() == 4 { 23 } else { 52 };
-        let error = |(x, y): (&T, &T)| {
+        let mut largest = [0.0_f64; 2];
+        for (x, y) in x.iter().zip(&y) {
             let exact = x.widen().exp();
-            (2.0 * y.widen() - exact).abs() / 2_f64.powi(exact.log2().floor() as i32 - digits)
-        };
-        x.iter().zip(&y).map(error).fold(0.0, f64::max)
+            let error = (2.0 * y.widen() - exact).abs();
+            let last_place = 2_f64.powi(exact.log2().floor() as i32 - digits);
+            largest = [largest[0].max(error / last_place), largest[1].max(error / (exact * 2_f64.powi(-1 - digits)))];
+        }
+        largest
     }
 
-    /// Of `f64`, what is exact here is wrong by half a unit itself.
+    /// What is exact here is wrong by half a unit itself in `f64`.
     #[test]
     fn exponentials_of_sums_are_as_exact_as_stated() {
         for isa in Isa::available() {
-            let errors = (largest_error::<f32>(isa), largest_error::<f64>(isa));
-            assert!(errors.0 <= 1.1 && errors.1 <= 1.6 && errors.0 > 0.5, "{isa}: {errors:?} units");
+            let [single, double] = [largest_errors::<f32>(isa, 23), largest_errors::<f64>(isa, 52)];
+            let stated = if isa == Isa::Scalar { 1.1 } else { 0.84 };
+            assert!(single[0] <= stated && double[0] <= stated + 0.5, "{isa}: {single:?}, {double:?}");
+            // As much as conformance holds powers to.
+            assert!(single[1] <= 2.0 && double[1] <= 2.5, "{isa}: {single:?}, {double:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use tanh::{HyperbolicTangent, Tanh, TanhBackward};
 pub use tanh::{TANH_ULPS_F32, TANH_ULPS_F64, tanh};
 
 pub(crate) mod registers {
-    //! The functions of a register, for kernels that need more than one of them.
+    //! The functions of a register, or of a group of them, for kernels that need more than one.
 
     pub use super::exp::{exp_of_any as exp, exp_without_overflow, exps_without_overflow, half_exps_of_sums};
     pub use super::exp_m1::exp_m1_of_any as exp_m1;
@@ -27,16 +27,23 @@ pub(crate) mod registers {
 
 use crate::kernels::elementwise::{self, Map};
 use crate::memory::Output;
-use crate::simd::{Isa, Lanes, Simd};
+use crate::simd::{Group, Isa, Lanes, Simd};
 use crate::{Float, Threads};
 use vocabulary::{Error, Result};
 
 /// The polynomial of `x` with these coefficients, the highest power first.
 #[inline(always)]
 fn polynomial<T: Lanes, S: Simd>(s: S, coefficients: &[T], x: T::Register<S>) -> T::Register<S> {
-    let mut p = T::splat(s, coefficients[0]);
+    let [p] = polynomials(s, coefficients, Group::<T, S, 1>::new(s, [x])).registers();
+    p
+}
+
+/// The same of several registers.
+#[inline(always)]
+fn polynomials<T: Lanes, S: Simd, const N: usize>(s: S, coefficients: &[T], x: Group<T, S, N>) -> Group<T, S, N> {
+    let mut p = Group::full(s, coefficients[0]);
     for &coefficient in &coefficients[1..] {
-        p = T::multiply_add(s, p, x, T::splat(s, coefficient));
+        p = p.multiply_add(x, coefficient);
     }
     p
 }

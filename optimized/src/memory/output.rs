@@ -309,6 +309,22 @@ impl<'a, T: Lanes> Block<'a, T> {
     }
 }
 
+impl<'a, T: Lanes> From<&'a mut [T]> for Block<'a, T> {
+    /// Memory whose elements are overwritten, in caches.
+    fn from(memory: &'a mut [T]) -> Self {
+        Self { memory: Memory::Used(memory), written: None, streamed: false }
+    }
+}
+
+/// All of an output's memory, whose elements are overwritten, as a block that is written past the caches, where they would not hold it
+/// together with the `read` elements that it is computed from.
+pub fn past_caches<T: Lanes>(memory: &mut [T], read: usize) -> std::result::Result<Block<'_, T>, &mut [T]> {
+    if memory.len().saturating_add(read) < STREAMED_OF_ALL / size_of::<T>() {
+        return Err(memory);
+    }
+    Ok(Block { streamed: true, ..Block::from(memory) })
+}
+
 /// Memory every element of which was initialised before the call; counts them.
 #[inline(always)]
 #[allow(unsafe_code)]
@@ -333,13 +349,6 @@ impl<T: Lanes> Output<'_, T> {
             Self::Fresh(fresh) => fresh.len,
             Self::Given(memory) => memory.len(),
         }
-    }
-
-    /// All of the memory in one block, none where there are no elements, of an output that is computed from `read` elements.
-    pub fn whole(&mut self, read: usize) -> Option<Block<'_, T>> {
-        let all = self.len().saturating_add(read);
-        let block = self.blocks(self.len()).next()?;
-        Some(Block { streamed: block.streamed || all >= STREAMED_OF_ALL / size_of::<T>(), ..block })
     }
 
     /// All of the memory, in blocks of `size` elements (the last may be smaller).

@@ -225,9 +225,6 @@ impl<T> Drop for Scratch<T> {
 /// It is for kernels, whose needs their tiles and blocks bound, and which have no error to give: like `Vec`, it aborts where memory
 /// cannot be had. What grows with the caller's sizes is taken by [`Scratch::new`].
 pub fn scratch<T: Lanes, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    if len == 0 {
-        return work(&mut []);
-    }
     let refused = |_| handle_alloc_error(Layout::array::<T>(len).unwrap_or(Layout::new::<Line>()));
     let mut elements = Scratch::new(len).unwrap_or_else(refused);
     work(&mut elements)

@@ -144,7 +144,7 @@ fn of_lines<T: Float>(kernel: (Isa, Threads), lines: Lines) {
     }
     guarded("softmax by columns", len, |[y]| softmax::forward_columns(kernel, lines, x, y));
     guarded_zeros::<T, 1>("softmax in place", len, |[y]| softmax::forward_columns_in_place(kernel, lines, y));
-    guarded("back by columns", len, |[y]| softmax::backward_columns(kernel, lines, (x, g), Output::Given(y)));
+    guarded("back by columns", len, |[y]| softmax::backward_columns(kernel, lines, (x, g), y));
     if inner > 1 {
         guarded("classes by columns", len, |[y]| backward(of_classes).columns(kernel, (y, None)));
         guarded("probabilities by columns", len, |[dx, dt]| {

@@ -3,7 +3,7 @@
 use super::calls::calls;
 use super::{assert_same_bits, executions, tensor_f32};
 use crate::memory::{Recycled, unwritten};
-use crate::{ReLU, ReLUOptions, Tensor};
+use crate::{ReLU, ReLUOptions, Softmax, SoftmaxOptions, SoftmaxPass, Tensor};
 
 /// 16 MiB and some, not a whole number of registers.
 const LEN: usize = (1 << 22) + 5;
@@ -30,6 +30,33 @@ fn large_outputs_are_written_whole_whatever_their_memory_held() {
             let mut y = Tensor::from_lent(&[LEN], memory, offset..LEN + offset, drop).unwrap();
             relu.forward_into(&x, &mut y).unwrap();
             check(y.as_slice(), &format!("{execution:?}, from {offset}"));
+        }
+    }
+}
+
+/// Of rows that are whole cache lines, and of others.
+#[test]
+fn gradients_along_many_columns_are_those_along_few() {
+    for columns in [400_000, 400_003] {
+        let shape = [2, 3, columns];
+        let (y, g) = (tensor_f32(&shape, 1), tensor_f32(&shape, 2));
+        for execution in executions().concat() {
+            let mut softmax = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
+            softmax.set_execution(execution.clone()).unwrap();
+            let backward = |y: &[f32], g: &[f32], n: usize| {
+                let [y, g] = [y, g].map(|x| Tensor::from_vec(&[n, 3, columns], x.to_vec()).unwrap());
+                softmax.backward(&SoftmaxPass { output: y }, &g).unwrap().input
+            };
+            let mut due = Vec::new();
+            for (y, g) in y.as_slice().chunks(3 * columns).zip(g.as_slice().chunks(3 * columns)) {
+                due.extend_from_slice(backward(y, g, 1).as_slice());
+            }
+            let due = Tensor::from_vec(&shape, due).unwrap();
+            for _ in 0..2 {
+                let mut dx = backward(y.as_slice(), g.as_slice(), 2);
+                assert_same_bits(&dx, &due, &format!("{execution:?}, {columns} columns"));
+                dx.as_mut_slice().fill(f32::NAN); // For the next, as it is dropped.
+            }
         }
     }
 }

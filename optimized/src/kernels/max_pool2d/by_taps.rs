@@ -55,9 +55,6 @@ struct TapOver<T> {
 /// Whether windows start two columns apart, taps are few enough, and rows neither too short nor too long.
 pub fn suits(problem: &Problem) -> bool {
     let [height, width] = &problem.axes;
-    if width.size < LEAST {
-        return false;
-    }
     let [over_height, over_width] = [height, width].map(|axis| axis.kernel.div_ceil(axis.stride));
     over_height.saturating_mul(over_width) <= TAPS
         && height.kernel.saturating_mul(width.kernel) < usize::from(u8::NONE)

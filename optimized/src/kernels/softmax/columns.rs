@@ -3,9 +3,9 @@
 use super::{GROUP, Lines, Places};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
-use crate::kernels::tiles::{Tile, tiles};
+use crate::kernels::tiles::{Cut, Tile, tiles};
 use crate::math::{Exp, registers};
-use crate::memory::{Block, Output, Source, scratch};
+use crate::memory::{Block, Source, past_caches, scratch};
 use crate::simd::{self, Group, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
@@ -59,28 +59,34 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
 }
 
 /// dx of each line.
-pub fn backward_columns<T: Lanes>(
+pub fn backward_columns<T: Lanes>(kernel: (Isa, Threads), lines: Lines, (y, g): (&[T], &[T]), dx: &mut [T]) {
+    match past_caches(dx, y.len() + g.len()) {
+        Ok(block) => backward(kernel, lines, (y, g), block),
+        Err(dx) => backward(kernel, lines, (y, g), dx),
+    }
+}
+
+fn backward<'a, T: Lanes, R: Cut + Into<Block<'a, T>> + Send>(
     (isa, threads): (Isa, Threads),
     lines: Lines,
     (y, g): (&[T], &[T]),
-    mut dx: Output<'_, T>,
+    dx: R,
 ) {
-    let Some(all) = dx.whole(y.len() + g.len()) else { return };
-    let tiles = tiles(all, lines.inner, (lines.length, lines.columns_a_task())); // 5
+    let tiles = tiles(dx, lines.inner, (lines.length, lines.columns_a_task())); // 5
     threads::for_each(threads, tiles.into_iter(), |dx| {
         scratch(dx.width(), |dots| simd::run(isa, BackwardColumns { lines, y, g, dx, dots }));
     });
 }
 
-struct BackwardColumns<'a, T> {
+struct BackwardColumns<'a, T, R> {
     lines: Lines,
     y: &'a [T],
     g: &'a [T],
-    dx: Tile<Block<'a, T>>,
+    dx: Tile<R>,
     dots: &'a mut [T],
 }
 
-impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
+impl<'a, T: Lanes, R: Cut + Into<Block<'a, T>>> Kernel for BackwardColumns<'_, T, R> {
     type Output = ();
 
     #[inline(always)]
@@ -94,7 +100,7 @@ impl<T: Lanes> Kernel for BackwardColumns<'_, T> {
         }
         for (row, dx) in dx.rows.into_iter().enumerate() {
             let (y, g) = (Split::new(&y[places.of_row(row)]), Split::new(&g[places.of_row(row)]));
-            dx.fill(s, Gradients { y, g, dots: Split::new(dots) });
+            dx.into().fill(s, Gradients { y, g, dots: Split::new(dots) });
         }
     }
 }

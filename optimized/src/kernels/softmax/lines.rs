@@ -48,8 +48,8 @@ struct LinesInPlace<'a, T> {
     elements: &'a mut [T],
 }
 
-/// Elements of a line in place that are copied together: whole registers, four at a time, at any instruction set.
-const COPIED: usize = 4 * (4 * MOST_LANES);
+/// Elements of a line in place that are copied together: whole groups, at any instruction set, so that sums are those of a line apart.
+const COPIED: usize = 2 * GROUP * MOST_LANES;
 
 impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     type Output = ();
@@ -125,10 +125,17 @@ fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mu
             sums[i % 4] = T::plus(s, sums[i % 4], *y);
         }
     }
+    let ((x_fours, x_rest), (y_fours, y_rest)) = (x_rest.as_chunks::<4>(), y_rest.as_chunks_mut::<4>());
+    for (x, y) in x_fours.iter().zip(y_fours) {
+        *y = registers::exps_without_overflow(s, Group::<T, S, 4>::new(s, *x) - m).registers();
+        for (sum, y) in sums.iter_mut().zip(&*y) {
+            *sum = T::plus(s, *sum, *y);
+        }
+    }
     let m = T::splat(s, m);
-    for (i, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
+    for (x, y) in x_rest.iter().zip(y_rest) {
         *y = registers::exp_without_overflow::<T, S>(s, T::minus(s, *x, m));
-        sums[i % 4] = T::plus(s, sums[i % 4], *y);
+        sums[0] = T::plus(s, sums[0], *y);
     }
     if !x_tail.is_empty() {
         let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m));
