@@ -4,7 +4,7 @@
 use super::elementwise::{FUNCTION_TASK, Map, Zip};
 use crate::counters::Counter;
 use crate::math::{Exp, Ln, registers};
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Group, LONG, Lanes, Simd};
 
 /// `x < 0 ? 0 : x`, so that relu(−0) = −0 and relu(NaN) = NaN.
 #[derive(Clone, Copy)]
@@ -14,9 +14,8 @@ impl<T: Lanes> Map<T> for PositivePart {
     const COUNTER: Counter = Counter::ReLU;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let zero = T::splat(s, T::ZERO);
-        T::larger(s, zero, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x.at_least(T::ZERO)
     }
 }
 
@@ -28,11 +27,10 @@ impl<T: Lanes> Zip<T> for PositivePartBackward {
     const COUNTER: Counter = Counter::ReLU;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        let zero = T::splat(s, T::ZERO);
+    fn apply<S: Simd, const N: usize>(self, y: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
         // The larger of g and itself is g. It makes AVX-512 load g whatever y is: a register that is loaded only where y is larger than
         // 0 waits for y, and takes 1.5 times as long beyond the caches.
-        T::where_less_or_equal(s, (y, zero), zero, T::larger(s, g, g))
+        y.where_less_or_equal(T::ZERO, T::ZERO, g.larger(g))
     }
 }
 
@@ -46,8 +44,8 @@ impl<T: Lanes> Map<T> for Leaky<T> {
     const COUNTER: Counter = Counter::LeakyReLU;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        T::where_less(s, (T::splat(s, T::ZERO), x), x, T::times(s, T::splat(s, self.slope), x))
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x.full(T::ZERO).where_less(x, x, x * self.slope)
     }
 }
 
@@ -56,8 +54,8 @@ impl<T: Lanes> Zip<T> for Leaky<T> {
     const COUNTER: Counter = Counter::LeakyReLU;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        T::where_less(s, (T::splat(s, T::ZERO), x), g, T::times(s, T::splat(s, self.slope), g))
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        x.full(T::ZERO).where_less(x, g, g * self.slope)
     }
 }
 
@@ -70,11 +68,11 @@ pub struct ExponentialLinear<T> {
 impl<T: Exp> Map<T> for ExponentialLinear<T> {
     const COUNTER: Counter = Counter::Elu;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let negative = T::times(s, T::splat(s, self.alpha), registers::exp_m1::<T, S>(s, x));
-        T::where_less(s, (x, T::splat(s, T::ZERO)), negative, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x.where_less(T::ZERO, registers::exp_m1(x) * self.alpha, x)
     }
 }
 
@@ -89,14 +87,9 @@ impl<T: Exp> Zip<T> for ExponentialLinearBackward<T> {
     const COUNTER: Counter = Counter::Elu;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, kept: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        let alpha = T::splat(s, self.alpha);
-        let negative = if self.from_output {
-            T::times(s, g, T::plus(s, kept, alpha))
-        } else {
-            T::times(s, T::times(s, g, alpha), registers::exp::<T, S>(s, kept))
-        };
-        T::where_less_or_equal(s, (kept, T::splat(s, T::ZERO)), negative, g)
+    fn apply<S: Simd, const N: usize>(self, kept: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        let negative = if self.from_output { g * (kept + self.alpha) } else { g * self.alpha * registers::exp(kept) };
+        kept.where_less_or_equal(T::ZERO, negative, g)
     }
 }
 
@@ -106,19 +99,18 @@ pub struct LogSigmoid;
 
 /// e^−|x|.
 #[inline(always)]
-fn power_of_minus_size<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    registers::exp_without_overflow::<T, S>(s, T::negated(s, T::absolute(s, x)))
+pub fn power_of_minus_size<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    registers::exp_without_overflow(-x.absolute())
 }
 
 impl<T: Ln> Map<T> for LogSigmoid {
     const COUNTER: Counter = Counter::LogSigmoid;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let zero = T::splat(s, T::ZERO);
-        let logarithm = registers::ln_1p::<T, S>(s, power_of_minus_size::<T, S>(s, x));
-        T::minus(s, T::smaller(s, zero, x), logarithm)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x.at_most(T::ZERO) - registers::ln_1p(power_of_minus_size(x))
     }
 }
 
@@ -129,11 +121,12 @@ pub struct LogSigmoidBackward;
 
 impl<T: Exp> Zip<T> for LogSigmoidBackward {
     const COUNTER: Counter = Counter::LogSigmoid;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        let (one, z) = (T::splat(s, T::ONE), power_of_minus_size::<T, S>(s, x));
-        let q = T::over(s, z, T::plus(s, one, z));
-        T::times(s, g, T::where_less(s, (x, T::splat(s, T::ZERO)), T::minus(s, one, q), q))
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        let z = power_of_minus_size(x);
+        let q = z / (z + T::ONE);
+        g * x.where_less(T::ZERO, x.full(T::ONE) - q, q)
     }
 }

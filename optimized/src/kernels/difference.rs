@@ -10,7 +10,7 @@
 use super::elementwise::{BLOCK, Equal, Split, TASK, Zip};
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output, Source};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Group, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
 /// A loss of the difference d = x − t.
@@ -24,12 +24,12 @@ pub trait Difference: Copy + Sync {
     fn term<T: Lanes>(self, d: T) -> T;
     /// The derivative of the term is `SCALE` times this.
     fn direction<T: Lanes>(self, d: T) -> T;
-    /// The terms of a register, added to `sum`.
-    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S>;
-    /// The terms of a register.
-    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S>;
-    /// The directions of a register.
-    fn directions<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S>;
+    /// The terms of registers, added to `sum`.
+    fn add<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>, sum: Group<T, S, N>) -> Group<T, S, N>;
+    /// The terms of registers.
+    fn terms<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N>;
+    /// The directions of registers.
+    fn directions<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N>;
 }
 
 /// d².
@@ -49,15 +49,15 @@ impl Difference for Squared {
         d
     }
     #[inline(always)]
-    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S> {
-        T::multiply_add(s, d, d, sum)
+    fn add<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>, sum: Group<T, S, N>) -> Group<T, S, N> {
+        d.multiply_add(d, sum)
     }
     #[inline(always)]
-    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
-        T::times(s, d, d)
+    fn terms<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N> {
+        d * d
     }
     #[inline(always)]
-    fn directions<T: Lanes, S: Simd>(self, _: S, d: T::Register<S>) -> T::Register<S> {
+    fn directions<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N> {
         d
     }
 }
@@ -80,18 +80,17 @@ impl Difference for Absolute {
         if d > T::ZERO { T::ONE } else { negative }
     }
     #[inline(always)]
-    fn add<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>, sum: T::Register<S>) -> T::Register<S> {
-        T::plus(s, sum, T::absolute(s, d))
+    fn add<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>, sum: Group<T, S, N>) -> Group<T, S, N> {
+        sum + d.absolute()
     }
     #[inline(always)]
-    fn terms<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
-        T::absolute(s, d)
+    fn terms<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N> {
+        d.absolute()
     }
     #[inline(always)]
-    fn directions<T: Lanes, S: Simd>(self, s: S, d: T::Register<S>) -> T::Register<S> {
-        let (zero, one) = (T::splat(s, T::ZERO), T::splat(s, T::ONE));
-        let negative = T::where_less(s, (d, zero), T::negated(s, one), zero);
-        T::where_less(s, (zero, d), one, negative)
+    fn directions<T: Lanes, S: Simd, const N: usize>(self, d: Group<T, S, N>) -> Group<T, S, N> {
+        let zero = d.full(T::ZERO);
+        zero.where_less(d, T::ONE, d.where_less(zero, -T::ONE, zero))
     }
 }
 
@@ -103,8 +102,8 @@ impl<T: Lanes, D: Difference> Zip<T> for Terms<D> {
     const COUNTER: Counter = D::COUNTERS[0];
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>, t: T::Register<S>) -> T::Register<S> {
-        self.0.terms::<T, S>(s, T::minus(s, x, t))
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>, t: Group<T, S, N>) -> Group<T, S, N> {
+        self.0.terms(x - t)
     }
 }
 
@@ -145,20 +144,19 @@ impl<T: Lanes, D: Difference> Kernel for Sum<'_, T, D> {
 fn sum_block<T: Lanes, S: Simd, D: Difference>(of: D, s: S, x: &[T], t: &[T]) -> T {
     let ((x, x_tail), (t, t_tail)) = (T::registers::<S>(x), T::registers::<S>(t));
     let ((x_fours, x_rest), (t_fours, t_rest)) = (x.as_chunks::<4>(), t.as_chunks::<4>());
-    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
+    let mut sums = Group::<T, S, 4>::new(s, [T::splat(s, T::ZERO); 4]); // 1
     for (x, t) in x_fours.iter().zip(t_fours) {
-        for i in 0..4 {
-            let difference = T::minus(s, x[i], t[i]);
-            sums[i] = of.add::<T, S>(s, difference, sums[i]);
-        }
+        sums = of.add(Group::new(s, *x) - Group::new(s, *t), sums);
     }
+    let mut sums = sums.registers();
     for (x, t) in x_rest.iter().zip(t_rest) {
-        let difference = T::minus(s, *x, *t);
-        sums[0] = of.add::<T, S>(s, difference, sums[0]);
+        let (x, t): (Group<T, S, 1>, _) = (Group::one(s, *x), Group::one(s, *t));
+        sums[0] = of.add(x - t, Group::one(s, sums[0])).register();
     }
     if !x_tail.is_empty() {
-        let difference = T::minus(s, T::load_partial(s, x_tail), T::load_partial(s, t_tail));
-        sums[1] = of.add::<T, S>(s, difference, sums[1]);
+        let (x, t) = (T::load_partial(s, x_tail), T::load_partial(s, t_tail));
+        let (x, t): (Group<T, S, 1>, _) = (Group::one(s, x), Group::one(s, t));
+        sums[1] = of.add(x - t, Group::one(s, sums[1])).register();
     }
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
@@ -231,15 +229,15 @@ impl<T: Lanes, D: Difference> Kernel for Gradients<'_, T, D> {
             let (x, t) = (Split::new(x), Split::new(t));
             match self.slope.part(i * BLOCK, dx.len()) {
                 Slope::Each(g) => {
-                    let (c, g) = (T::splat(s, T::narrow(D::SCALE)), Split::new(g));
+                    let (c, g) = (T::narrow(D::SCALE), Split::new(g));
                     fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
                 Slope::All(factor) => {
-                    let (c, g) = (T::splat(s, factor), Equal(T::splat(s, T::ONE)));
+                    let (c, g) = (factor, Equal(T::ONE));
                     fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
                 Slope::Apart { c, g } => {
-                    let (c, g) = (T::splat(s, c), Equal(T::splat(s, g)));
+                    let g = Equal(g);
                     fill_both(s, (dx, dt), Gradient { of, x, t, c, g });
                 }
             }
@@ -271,33 +269,14 @@ struct Gradient<D, X, C, G> {
     g: G,
 }
 
-impl<D: Difference, X, C: Copy, G> Gradient<D, X, C, G> {
+impl<T: Lanes, S: Simd, D: Difference, X: Source<T, S>, G: Source<T, S>> Source<T, S> for Gradient<D, X, T, G> {
     #[inline(always)]
-    fn gradient<T: Lanes<Register<S> = C>, S: Simd>(&self, s: S, x: C, t: C, g: C) -> C {
-        T::times(s, T::times(s, self.c, self.of.directions::<T, S>(s, T::minus(s, x, t))), g)
-    }
-}
-
-impl<T: Lanes, S: Simd, D: Difference, X: Source<T, S>, G: Source<T, S>> Source<T, S>
-    for Gradient<D, X, T::Register<S>, G>
-{
-    #[inline(always)]
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
-        let (x, t, g) = (self.x.four(s, i), self.t.four(s, i), self.g.four(s, i));
-        [
-            self.gradient::<T, S>(s, x[0], t[0], g[0]),
-            self.gradient::<T, S>(s, x[1], t[1], g[1]),
-            self.gradient::<T, S>(s, x[2], t[2], g[2]),
-            self.gradient::<T, S>(s, x[3], t[3], g[3]),
-        ]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        self.of.directions(self.x.group(s, i) - self.t.group(s, i)) * self.c * self.g.group(s, i)
     }
     #[inline(always)]
-    fn register(&self, s: S, i: usize) -> T::Register<S> {
-        self.gradient::<T, S>(s, self.x.register(s, i), self.t.register(s, i), self.g.register(s, i))
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        self.gradient::<T, S>(s, self.x.rest(s), self.t.rest(s), self.g.rest(s))
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        self.of.directions(self.x.rest(s) - self.t.rest(s)) * self.c * self.g.rest(s)
     }
 }
 
@@ -306,16 +285,11 @@ struct Negated<X>(X);
 
 impl<T: Lanes, S: Simd, X: Source<T, S>> Source<T, S> for Negated<X> {
     #[inline(always)]
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
-        let x = self.0.four(s, i);
-        [T::negated(s, x[0]), T::negated(s, x[1]), T::negated(s, x[2]), T::negated(s, x[3])]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        -self.0.group(s, i)
     }
     #[inline(always)]
-    fn register(&self, s: S, i: usize) -> T::Register<S> {
-        T::negated(s, self.0.register(s, i))
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        T::negated(s, self.0.rest(s))
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        -self.0.rest(s)
     }
 }

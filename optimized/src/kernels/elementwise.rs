@@ -1,13 +1,13 @@
 //! One output for each element, or pair of elements.
 //!
 //! The plain loop is `for i in 0..n { y[i] = f(x[i]) }`. We depart from it:
-//! 1. registers instead of elements, four at a time;
+//! 1. registers instead of elements, four at a time, or eight of a long function, which take each step together: [`Group`];
 //! 2. the elements that do not fill a register are one masked register more, so no length is slow;
 //! 3. tasks of so many elements that each is worth waking another thread for, which threads take one after the other.
 
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output, Source};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Group, Isa, Kernel, LONG, Lanes, SHORT, Simd};
 use crate::threads::{self, Threads};
 
 /// Elements opened and written together: 16 KiB of f32, a third of the smallest first-level cache for the two operands.
@@ -24,13 +24,17 @@ pub const FUNCTION_TASK: usize = 1 << 15;
 pub trait Map<T: Lanes>: Copy + Sync {
     const COUNTER: Counter;
     const TASK: usize = TASK;
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S>;
+    /// Registers that are computed together: [`SHORT`] or [`LONG`].
+    const GROUP: usize = SHORT;
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N>;
 }
 
 /// A function of two elements.
 pub trait Zip<T: Lanes>: Copy + Sync {
     const COUNTER: Counter;
-    fn apply<S: Simd>(self, s: S, a: T::Register<S>, b: T::Register<S>) -> T::Register<S>;
+    /// As [`Map::GROUP`].
+    const GROUP: usize = SHORT;
+    fn apply<S: Simd, const N: usize>(self, a: Group<T, S, N>, b: Group<T, S, N>) -> Group<T, S, N>;
 }
 
 /// `output[i] = f(input[i])`.
@@ -95,35 +99,27 @@ impl<'a, T: Lanes, S: Simd> Split<'a, T, S> {
 
 impl<T: Lanes, S: Simd> Source<T, S> for Split<'_, T, S> {
     #[inline(always)]
-    fn four(&self, _: S, i: usize) -> [T::Register<S>; 4] {
-        self.registers.as_chunks::<4>().0[i]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        Group::new(s, self.registers.as_chunks::<N>().0[i])
     }
     #[inline(always)]
-    fn register(&self, _: S, i: usize) -> T::Register<S> {
-        self.registers[i]
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        T::load_partial(s, self.rest)
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        Group::one(s, T::load_partial(s, self.rest))
     }
 }
 
-/// The same register everywhere.
+/// The same number everywhere.
 #[derive(Clone, Copy)]
-pub struct Equal<R>(pub R);
+pub struct Equal<T>(pub T);
 
-impl<T: Lanes, S: Simd> Source<T, S> for Equal<T::Register<S>> {
+impl<T: Lanes, S: Simd> Source<T, S> for Equal<T> {
     #[inline(always)]
-    fn four(&self, _: S, _: usize) -> [T::Register<S>; 4] {
-        [self.0; 4]
+    fn group<const N: usize>(&self, s: S, _: usize) -> Group<T, S, N> {
+        Group::new(s, [T::splat(s, self.0); N])
     }
     #[inline(always)]
-    fn register(&self, _: S, _: usize) -> T::Register<S> {
-        self.0
-    }
-    #[inline(always)]
-    fn rest(&self, _: S) -> T::Register<S> {
-        self.0
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        Group::one(s, T::splat(s, self.0))
     }
 }
 
@@ -135,18 +131,15 @@ pub struct Mapped<F, X> {
 }
 
 impl<T: Lanes, S: Simd, F: Map<T>, X: Source<T, S>> Source<T, S> for Mapped<F, X> {
+    const GROUP: usize = F::GROUP;
+
     #[inline(always)]
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
-        let (f, x) = (self.f, self.x.four(s, i));
-        [f.apply(s, x[0]), f.apply(s, x[1]), f.apply(s, x[2]), f.apply(s, x[3])]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        self.f.apply(self.x.group(s, i))
     }
     #[inline(always)]
-    fn register(&self, s: S, i: usize) -> T::Register<S> {
-        self.f.apply(s, self.x.register(s, i))
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        self.f.apply(s, self.x.rest(s))
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        self.f.apply(self.x.rest(s))
     }
 }
 
@@ -158,18 +151,15 @@ struct Zipped<F, A, B> {
 }
 
 impl<T: Lanes, S: Simd, F: Zip<T>, A: Source<T, S>, B: Source<T, S>> Source<T, S> for Zipped<F, A, B> {
+    const GROUP: usize = F::GROUP;
+
     #[inline(always)]
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
-        let (f, a, b) = (self.f, self.a.four(s, i), self.b.four(s, i));
-        [f.apply(s, a[0], b[0]), f.apply(s, a[1], b[1]), f.apply(s, a[2], b[2]), f.apply(s, a[3], b[3])]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        self.f.apply(self.a.group(s, i), self.b.group(s, i))
     }
     #[inline(always)]
-    fn register(&self, s: S, i: usize) -> T::Register<S> {
-        self.f.apply(s, self.a.register(s, i), self.b.register(s, i))
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        self.f.apply(s, self.a.rest(s), self.b.rest(s))
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        self.f.apply(self.a.rest(s), self.b.rest(s))
     }
 }
 
@@ -184,19 +174,32 @@ impl<T: Lanes, F: Map<T>> Kernel for MapInPlace<'_, T, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(F::COUNTER, Isa::of::<S>());
-        let f = self.f;
-        let (x, tail) = T::registers_mut::<S>(self.elements);
-        let (fours, rest) = x.as_chunks_mut::<4>();
-        for x in fours {
-            *x = [f.apply(s, x[0]), f.apply(s, x[1]), f.apply(s, x[2]), f.apply(s, x[3])]; // 1
-        }
-        for x in rest {
-            *x = f.apply(s, *x);
-        }
-        if !tail.is_empty() {
-            let y = f.apply(s, T::load_partial(s, tail));
-            T::store_partial(s, tail, y); // 2
-        }
+        map_registers(s, self.f, self.elements);
+    }
+}
+
+/// `elements[i] = f(elements[i])`, within a kernel.
+#[inline(always)]
+pub fn map_registers<T: Lanes, S: Simd, F: Map<T>>(s: S, f: F, elements: &mut [T]) {
+    match F::GROUP {
+        LONG => map_groups::<T, S, LONG>(s, f, elements),
+        _ => map_groups::<T, S, SHORT>(s, f, elements),
+    }
+}
+
+#[inline(always)]
+fn map_groups<T: Lanes, S: Simd, const N: usize>(s: S, f: impl Map<T>, elements: &mut [T]) {
+    let (x, tail) = T::registers_mut::<S>(elements);
+    let (groups, rest) = x.as_chunks_mut::<N>();
+    for x in groups {
+        *x = f.apply(Group::new(s, *x)).registers(); // 1
+    }
+    for x in rest {
+        *x = f.apply(Group::one(s, *x)).register();
+    }
+    if !tail.is_empty() {
+        let y = f.apply(Group::one(s, T::load_partial(s, tail)));
+        T::store_partial(s, tail, y.register()); // 2
     }
 }
 
@@ -231,19 +234,31 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipInPlace<'_, T, F> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(F::COUNTER, Isa::of::<S>());
         debug_assert_eq!(self.a.len(), self.elements.len());
-        let f = self.f;
-        let ((a, a_tail), (b, b_tail)) = (T::registers::<S>(self.a), T::registers_mut::<S>(self.elements));
-        let ((a_fours, a_rest), (b_fours, b_rest)) = (a.as_chunks::<4>(), b.as_chunks_mut::<4>());
-        for (a, b) in a_fours.iter().zip(b_fours) {
-            let [a0, a1, a2, a3] = *a;
-            *b = [f.apply(s, a0, b[0]), f.apply(s, a1, b[1]), f.apply(s, a2, b[2]), f.apply(s, a3, b[3])]; // 1
-        }
-        for (a, b) in a_rest.iter().zip(b_rest) {
-            *b = f.apply(s, *a, *b);
-        }
-        if !b_tail.is_empty() {
-            let y = f.apply(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail));
-            T::store_partial(s, b_tail, y); // 2
-        }
+        zip_registers(s, self.f, self.a, self.elements);
+    }
+}
+
+/// `elements[i] = f(a[i], elements[i])`, within a kernel.
+#[inline(always)]
+pub fn zip_registers<T: Lanes, S: Simd, F: Zip<T>>(s: S, f: F, a: &[T], elements: &mut [T]) {
+    match F::GROUP {
+        LONG => zip_groups::<T, S, LONG>(s, f, a, elements),
+        _ => zip_groups::<T, S, SHORT>(s, f, a, elements),
+    }
+}
+
+#[inline(always)]
+fn zip_groups<T: Lanes, S: Simd, const N: usize>(s: S, f: impl Zip<T>, a: &[T], elements: &mut [T]) {
+    let ((a, a_tail), (b, b_tail)) = (T::registers::<S>(a), T::registers_mut::<S>(elements));
+    let ((a_groups, a_rest), (b_groups, b_rest)) = (a.as_chunks::<N>(), b.as_chunks_mut::<N>());
+    for (a, b) in a_groups.iter().zip(b_groups) {
+        *b = f.apply(Group::new(s, *a), Group::new(s, *b)).registers(); // 1
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        *b = f.apply(Group::one(s, *a), Group::one(s, *b)).register();
+    }
+    if !b_tail.is_empty() {
+        let (a, b) = (Group::one(s, T::load_partial(s, a_tail)), Group::one(s, T::load_partial(s, b_tail)));
+        T::store_partial(s, b_tail, f.apply(a, b).register()); // 2
     }
 }

@@ -142,7 +142,7 @@ impl<T: Lanes> Kernel for Scatter<'_, '_, T> {
         counters::record(Counter::Embedding, Isa::of::<S>());
         let Self { sums, g, size, first, dw } = self;
         let end = first + dw.len() / size;
-        let zeros = Equal(T::splat(s, T::ZERO));
+        let zeros = Equal(T::ZERO);
         let (mut rest, mut at) = (dw, first);
         for (i, row) in &sums.rows[sums.rows.partition_point(|(_, row)| *row < first)..] {
             if *row >= end {

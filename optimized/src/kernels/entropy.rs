@@ -7,12 +7,13 @@
 //!    of the tasks, are added in f64, in their order;
 //! 4. both gradients of a block are written one after the other, while its operands are in cache.
 
-use super::elementwise::{BLOCK, FUNCTION_TASK};
+use super::activations::power_of_minus_size;
+use super::elementwise::{BLOCK, Equal, FUNCTION_TASK, Split};
 use super::strided::Broadcast;
 use crate::counters::{self, Counter};
 use crate::math::{Ln, registers};
-use crate::memory::{Block, Output};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::memory::{Block, Output, Source};
+use crate::simd::{self, Group, Isa, Kernel, LONG, Lanes, SHORT, Simd};
 use crate::threads::{self, Threads};
 use std::ops::Range;
 
@@ -25,23 +26,24 @@ pub enum Operand<'a, T> {
     All(T),
 }
 
+impl<T: Lanes, S: Simd> Source<T, S> for Operand<'_, T> {
+    #[inline(always)]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        match *self {
+            Self::Each(elements) => Split::new(elements).group(s, i),
+            Self::All(number) => Equal(number).group(s, i),
+        }
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        match *self {
+            Self::Each(elements) => Split::new(elements).rest(s),
+            Self::All(number) => Equal(number).rest(s),
+        }
+    }
+}
+
 impl<T: Lanes> Operand<'_, T> {
-    #[inline(always)]
-    fn register<S: Simd>(self, s: S, i: usize) -> T::Register<S> {
-        match self {
-            Self::Each(elements) => T::registers::<S>(elements).0[i],
-            Self::All(number) => T::splat(s, number),
-        }
-    }
-
-    #[inline(always)]
-    fn rest<S: Simd>(self, s: S) -> T::Register<S> {
-        match self {
-            Self::Each(elements) => T::load_partial(s, T::registers::<S>(elements).1),
-            Self::All(number) => T::splat(s, number),
-        }
-    }
-
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
         match self {
@@ -88,21 +90,23 @@ impl<'a, T: Lanes> Weight<'a, T> {
 
 /// Registers of input, target and, where there is one, positive weight.
 #[derive(Clone, Copy)]
-pub struct Pair<R> {
-    pub x: R,
-    pub t: R,
-    pub p: Option<R>,
+pub struct Pair<T: Lanes, S: Simd, const N: usize> {
+    pub x: Group<T, S, N>,
+    pub t: Group<T, S, N>,
+    pub p: Option<Group<T, S, N>>,
 }
 
 /// A cross-entropy of an element.
 pub trait Entropy<T: Ln>: Copy + Sync {
     const COUNTER: Counter;
+    /// Registers whose terms, and whose gradients, are computed together: [`SHORT`] or [`LONG`].
+    const GROUP: usize;
     /// The term of an element, before its weight.
-    fn term<S: Simd>(self, s: S, pair: Pair<T::Register<S>>) -> T::Register<S>;
+    fn term<S: Simd, const N: usize>(self, pair: Pair<T, S, N>) -> Group<T, S, N>;
     /// The gradient of the input, where `share` is what the term's own gradient is.
-    fn of_input<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S>;
+    fn of_input<S: Simd, const N: usize>(self, pair: Pair<T, S, N>, share: Group<T, S, N>) -> Group<T, S, N>;
     /// That of the target.
-    fn of_target<S: Simd>(self, s: S, pair: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S>;
+    fn of_target<S: Simd, const N: usize>(self, pair: Pair<T, S, N>, share: Group<T, S, N>) -> Group<T, S, N>;
 }
 
 /// `−(t·max(ln x, −100) + (1 − t)·max(ln(1 − x), −100))`.
@@ -117,28 +121,33 @@ const LEAST_PRODUCT: f64 = 1e-12_f32 as f64;
 
 impl<T: Ln> Entropy<T> for OfProbabilities {
     const COUNTER: Counter = Counter::BCELoss;
+    const GROUP: usize = SHORT;
 
     #[inline(always)]
-    fn term<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>) -> T::Register<S> {
-        let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_LOGARITHM)));
-        let (of_hit, of_miss) = (registers::ln::<T, S>(s, x), registers::ln_1p::<T, S>(s, T::negated(s, x)));
-        let hit = T::times(s, t, T::larger(s, of_hit, least));
-        let miss = T::times(s, T::minus(s, one, t), T::larger(s, of_miss, least));
-        T::negated(s, T::plus(s, hit, miss))
+    fn term<S: Simd, const N: usize>(self, Pair { x, t, .. }: Pair<T, S, N>) -> Group<T, S, N> {
+        let least = T::narrow(LEAST_LOGARITHM);
+        let hit = t * registers::ln(x).larger(least);
+        let miss = (x.full(T::ONE) - t) * registers::ln_1p(-x).larger(least);
+        -(hit + miss)
     }
 
     #[inline(always)]
-    fn of_input<S: Simd>(self, s: S, Pair { x, t, .. }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
-        let (one, least) = (T::splat(s, T::ONE), T::splat(s, T::narrow(LEAST_PRODUCT)));
-        let product = T::times(s, T::minus(s, one, x), x);
-        let product = T::larger(s, product, least);
-        T::over(s, T::times(s, share, T::minus(s, x, t)), product)
+    fn of_input<S: Simd, const N: usize>(
+        self,
+        Pair { x, t, .. }: Pair<T, S, N>,
+        share: Group<T, S, N>,
+    ) -> Group<T, S, N> {
+        let product = (x.full(T::ONE) - x) * x;
+        share * (x - t) / product.larger(T::narrow(LEAST_PRODUCT))
     }
 
     #[inline(always)]
-    fn of_target<S: Simd>(self, s: S, Pair { x, .. }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
-        let logarithms = T::minus(s, registers::ln_1p::<T, S>(s, T::negated(s, x)), registers::ln::<T, S>(s, x));
-        T::times(s, share, logarithms)
+    fn of_target<S: Simd, const N: usize>(
+        self,
+        Pair { x, .. }: Pair<T, S, N>,
+        share: Group<T, S, N>,
+    ) -> Group<T, S, N> {
+        share * (registers::ln_1p(-x) - registers::ln(x))
     }
 }
 
@@ -149,66 +158,63 @@ pub struct OfLogits;
 
 /// max(x, 0), max(−x, 0) and ln(1 + e^−|x|).
 #[inline(always)]
-fn parts<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> [T::Register<S>; 3] {
-    let zero = T::splat(s, T::ZERO);
-    let minus_x = T::negated(s, x);
-    let logarithm =
-        registers::ln_1p::<T, S>(s, registers::exp_without_overflow::<T, S>(s, T::negated(s, T::absolute(s, x))));
-    [T::larger(s, x, zero), T::larger(s, minus_x, zero), logarithm]
+fn parts<T: Ln, S: Simd, const N: usize>(x: Group<T, S, N>) -> [Group<T, S, N>; 3] {
+    [x.larger(T::ZERO), (-x).larger(T::ZERO), registers::ln_1p(power_of_minus_size(x))]
 }
 
 impl<T: Ln> Entropy<T> for OfLogits {
     const COUNTER: Counter = Counter::BCEWithLogitsLoss;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn term<S: Simd>(self, s: S, Pair { x, t, p }: Pair<T::Register<S>>) -> T::Register<S> {
-        let (one, most) = (T::splat(s, T::ONE), T::splat(s, T::MAX));
-        let [above, below, logarithm] = parts::<T, S>(s, x);
-        let rest = T::minus(s, one, t);
-        let positive = if let Some(p) = p { T::times(s, p, t) } else { t };
-        let hit = T::times(s, positive, T::plus(s, below, logarithm));
-        let literal = T::plus(s, hit, T::times(s, rest, T::plus(s, above, logarithm)));
+    fn term<S: Simd, const N: usize>(self, Pair { x, t, p }: Pair<T, S, N>) -> Group<T, S, N> {
+        let (zero, one) = (x.full(T::ZERO), x.full(T::ONE));
+        let [above, below, logarithm] = parts(x);
+        let rest = one - t;
+        let positive = if let Some(p) = p { p * t } else { t };
+        let literal = positive * (below + logarithm) + rest * (above + logarithm);
 
-        let weight = if let Some(p) = p { T::plus(s, T::times(s, T::minus(s, p, one), t), one) } else { one };
-        let log_sigmoid = T::minus(s, T::minus(s, T::splat(s, T::ZERO), below), logarithm);
-        let other = T::minus(s, T::times(s, rest, x), T::times(s, weight, log_sigmoid));
+        let weight = if let Some(p) = p { (p - one) * t + one } else { one };
+        let other = rest * x - weight * (zero - below - logarithm);
         let mut term = literal;
         for number in [x, t, p.unwrap_or(one)] {
-            term = T::where_less_or_equal(s, (T::absolute(s, number), most), term, other);
+            term = number.absolute().where_less_or_equal(T::MAX, term, other);
         }
         term
     }
 
     #[inline(always)]
-    fn of_input<S: Simd>(self, s: S, Pair { x, t, p }: Pair<T::Register<S>>, share: T::Register<S>) -> T::Register<S> {
-        let one = T::splat(s, T::ONE);
-        let sigmoid = T::over(s, one, T::plus(s, one, registers::exp::<T, S>(s, T::negated(s, x))));
+    fn of_input<S: Simd, const N: usize>(
+        self,
+        Pair { x, t, p }: Pair<T, S, N>,
+        share: Group<T, S, N>,
+    ) -> Group<T, S, N> {
+        let one = x.full(T::ONE);
+        let sigmoid = one / (one + registers::exp(-x));
         let gradient = match p {
-            None => T::minus(s, sigmoid, t),
+            None => sigmoid - t,
             Some(p) => {
-                let positive = T::times(s, p, t);
-                let factor = T::minus(s, T::plus(s, positive, one), t);
-                T::minus(s, T::times(s, factor, sigmoid), positive)
+                let positive = p * t;
+                (positive + one - t) * sigmoid - positive
             }
         };
-        T::times(s, share, gradient)
+        share * gradient
     }
 
     #[inline(always)]
-    fn of_target<S: Simd>(
+    fn of_target<S: Simd, const N: usize>(
         self,
-        s: S,
-        Pair { x, p, .. }: Pair<T::Register<S>>,
-        share: T::Register<S>,
-    ) -> T::Register<S> {
+        Pair { x, p, .. }: Pair<T, S, N>,
+        share: Group<T, S, N>,
+    ) -> Group<T, S, N> {
         let gradient = match p {
-            None => T::negated(s, x),
+            None => -x,
             Some(p) => {
-                let [above, below, logarithm] = parts::<T, S>(s, x);
-                T::minus(s, T::times(s, p, T::plus(s, below, logarithm)), T::plus(s, above, logarithm))
+                let [above, below, logarithm] = parts(x);
+                p * (below + logarithm) - (above + logarithm)
             }
         };
-        T::times(s, share, gradient)
+        share * gradient
     }
 }
 
@@ -229,20 +235,19 @@ struct Operands<'a, T> {
 }
 
 impl<T: Lanes> Operands<'_, T> {
-    /// The operands at register `i`, and the weight.
+    /// The operands at places N·i to N·i + N − 1, and the weight.
     #[inline(always)]
     #[expect(clippy::manual_map, reason = "a closure would not be compiled for the instruction set")]
-    fn pair<S: Simd>(&self, s: S, i: usize) -> (Pair<T::Register<S>>, T::Register<S>) {
-        let p = if let Some(p) = self.p { Some(p.register(s, i)) } else { None };
-        let pair = Pair { x: T::registers::<S>(self.x).0[i], t: T::registers::<S>(self.t).0[i], p };
-        (pair, self.w.register(s, i))
+    fn group<S: Simd, const N: usize>(&self, s: S, i: usize) -> (Pair<T, S, N>, Group<T, S, N>) {
+        let p = if let Some(p) = self.p { Some(p.group(s, i)) } else { None };
+        (Pair { x: Split::new(self.x).group(s, i), t: Split::new(self.t).group(s, i), p }, self.w.group(s, i))
     }
 
     #[inline(always)]
     #[expect(clippy::manual_map, reason = "a closure would not be compiled for the instruction set")]
-    fn rest<S: Simd>(&self, s: S) -> (Pair<T::Register<S>>, T::Register<S>) {
+    fn rest<S: Simd>(&self, s: S) -> (Pair<T, S, 1>, Group<T, S, 1>) {
         let p = if let Some(p) = self.p { Some(p.rest(s)) } else { None };
-        (Pair { x: Operand::Each(self.x).rest(s), t: Operand::Each(self.t).rest(s), p }, self.w.rest(s))
+        (Pair { x: Split::new(self.x).rest(s), t: Split::new(self.t).rest(s), p }, self.w.rest(s))
     }
 }
 
@@ -271,17 +276,24 @@ fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     range.clone().step_by(BLOCK).map(move |from| from..range.end.min(from + BLOCK))
 }
 
-/// Writes the terms of a block.
-#[inline(always)]
-fn write_terms<T: Ln, S: Simd>(s: S, of: impl Entropy<T>, operands: &Operands<'_, T>, y: &mut [T]) {
-    let (y, tail) = T::registers_mut::<S>(y);
-    for (i, y) in y.iter_mut().enumerate() {
-        let (pair, w) = operands.pair(s, i);
-        *y = T::times(s, of.term(s, pair), w);
+/// The terms of a block's elements, times their weights.
+struct Terms<'a, T, E> {
+    of: E,
+    operands: Operands<'a, T>,
+}
+
+impl<T: Ln, S: Simd, E: Entropy<T>> Source<T, S> for Terms<'_, T, E> {
+    const GROUP: usize = E::GROUP;
+
+    #[inline(always)]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        let (pair, w) = self.operands.group(s, i);
+        self.of.term(pair) * w
     }
-    if !tail.is_empty() {
-        let (pair, w) = operands.rest(s);
-        T::store_partial(s, tail, T::times(s, of.term(s, pair), w));
+    #[inline(always)]
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        let (pair, w) = self.operands.rest(s);
+        self.of.term(pair) * w
     }
 }
 
@@ -311,11 +323,11 @@ impl<T: Ln, E: Entropy<T>> Kernel for TermsOf<'_, T, E> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(E::COUNTER, Isa::of::<S>());
         let Self { of, problem, first, output } = self;
-        let y = output.open();
         let mut buffers = [[T::ZERO; BLOCK]; 2];
-        for places in blocks(first..first + y.len()) {
-            let operands = problem.operands(places.clone(), &mut buffers);
-            write_terms(s, of, &operands, &mut y[places.start - first..places.end - first]);
+        for (block, y) in output.split(BLOCK).enumerate() {
+            let from = first + block * BLOCK;
+            let operands = problem.operands(from..from + y.len(), &mut buffers);
+            y.fill(s, Terms { of, operands });
         }
     }
 }
@@ -347,7 +359,8 @@ impl<T: Ln, E: Entropy<T>> Kernel for SumOf<'_, T, E> {
         let (mut buffer, mut buffers, mut total) = ([T::ZERO; BLOCK], [[T::ZERO; BLOCK]; 2], 0.0);
         for places in blocks(range) {
             let terms = &mut buffer[..places.len()];
-            write_terms(s, of, &problem.operands(places, &mut buffers), terms);
+            let operands = problem.operands(places, &mut buffers);
+            Block::from(&mut *terms).fill(s, Terms { of, operands });
             total += sum_of::<T, S>(s, terms).widen(); // 3
         }
         total
@@ -405,42 +418,78 @@ impl<T: Ln, E: Entropy<T>> Kernel for GradientsOf<'_, T, E> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(E::COUNTER, Isa::of::<S>());
         let Self { of, problem, g, n, first, outputs: (dx, dt) } = self;
-        let (dx, mut dt) = (dx.open(), dt.map(Block::open));
+        let mut of_target = dt.map(|dt| dt.split(BLOCK));
         let mut buffers = [[T::ZERO; BLOCK]; 2];
-        for places in blocks(first..first + dx.len()) {
+        for (block, dx) in dx.split(BLOCK).enumerate() {
+            let places = first + block * BLOCK..first + block * BLOCK + dx.len();
             let operands = problem.operands(places.clone(), &mut buffers);
-            let g = g.part(places.clone());
-            let places = places.start - first..places.end - first;
-            let (dx, tail) = T::registers_mut::<S>(&mut dx[places.clone()]);
-            for (i, dx) in dx.iter_mut().enumerate() {
-                let (pair, w) = operands.pair(s, i);
-                *dx = of.of_input(s, pair, share::<T, S>(s, g.register(s, i), w, n));
-            }
-            if !tail.is_empty() {
-                let (pair, w) = operands.rest(s);
-                T::store_partial(s, tail, of.of_input(s, pair, share::<T, S>(s, g.rest(s), w, n)));
-            }
-            if let Some(dt) = &mut dt {
-                let (dt, tail) = T::registers_mut::<S>(&mut dt[places]);
-                for (i, dt) in dt.iter_mut().enumerate() {
-                    let (pair, w) = operands.pair(s, i);
-                    *dt = of.of_target(s, pair, share::<T, S>(s, g.register(s, i), w, n));
-                }
-                if !tail.is_empty() {
-                    let (pair, w) = operands.rest(s);
-                    T::store_partial(s, tail, of.of_target(s, pair, share::<T, S>(s, g.rest(s), w, n)));
-                }
+            let of_block = OfBlock { of, operands, g: g.part(places), n };
+            dx.fill(s, OfInput(&of_block));
+            if let Some(dt) = of_target.as_mut().and_then(Iterator::next) {
+                dt.fill(s, OfTarget(&of_block)); // 4
             }
         }
     }
 }
 
-/// g·w, or g·w/n.
-#[inline(always)]
-fn share<T: Lanes, S: Simd>(s: S, g: T::Register<S>, w: T::Register<S>, n: Option<T>) -> T::Register<S> {
-    let share = T::times(s, g, w);
-    match n {
-        Some(n) => T::over(s, share, T::splat(s, n)),
-        None => share,
+/// What the gradients of a block are computed from.
+struct OfBlock<'a, T, E> {
+    of: E,
+    operands: Operands<'a, T>,
+    g: Operand<'a, T>,
+    n: Option<T>,
+}
+
+impl<T: Lanes, E> OfBlock<'_, T, E> {
+    /// The operands, and g·w or g·w/n.
+    #[inline(always)]
+    fn group<S: Simd, const N: usize>(&self, s: S, i: usize) -> (Pair<T, S, N>, Group<T, S, N>) {
+        let (pair, w) = self.operands.group(s, i);
+        (pair, self.share(self.g.group(s, i) * w))
+    }
+
+    #[inline(always)]
+    fn rest<S: Simd>(&self, s: S) -> (Pair<T, S, 1>, Group<T, S, 1>) {
+        let (pair, w) = self.operands.rest(s);
+        (pair, self.share(self.g.rest(s) * w))
+    }
+
+    #[inline(always)]
+    fn share<S: Simd, const N: usize>(&self, weighted: Group<T, S, N>) -> Group<T, S, N> {
+        if let Some(n) = self.n { weighted / n } else { weighted }
+    }
+}
+
+struct OfInput<'a, 'b, T, E>(&'a OfBlock<'b, T, E>);
+
+impl<T: Ln, S: Simd, E: Entropy<T>> Source<T, S> for OfInput<'_, '_, T, E> {
+    const GROUP: usize = E::GROUP;
+
+    #[inline(always)]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        let (pair, share) = self.0.group(s, i);
+        self.0.of.of_input(pair, share)
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        let (pair, share) = self.0.rest(s);
+        self.0.of.of_input(pair, share)
+    }
+}
+
+struct OfTarget<'a, 'b, T, E>(&'a OfBlock<'b, T, E>);
+
+impl<T: Ln, S: Simd, E: Entropy<T>> Source<T, S> for OfTarget<'_, '_, T, E> {
+    const GROUP: usize = E::GROUP;
+
+    #[inline(always)]
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        let (pair, share) = self.0.group(s, i);
+        self.0.of.of_target(pair, share)
+    }
+    #[inline(always)]
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        let (pair, share) = self.0.rest(s);
+        self.0.of.of_target(pair, share)
     }
 }

@@ -13,6 +13,7 @@ pub mod gemm;
 pub mod max_pool2d;
 pub mod norm;
 pub mod packed;
+pub mod probabilities;
 pub mod products;
 pub mod recurrent;
 pub mod softmax;

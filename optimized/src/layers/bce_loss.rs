@@ -2,6 +2,7 @@
 
 use super::shared::entropy_loss::Loss;
 use crate::kernels::entropy::OfProbabilities;
+use crate::kernels::probabilities::are_probabilities;
 use crate::{Choice, Execution, Float, execution};
 use vocabulary::{BCELossGradients, BCELossOptions, Error, Result, StateDict, Tensor};
 
@@ -143,8 +144,10 @@ impl<T: Float> BCELoss<T> {
     fn check(&self, input: &Tensor<T>, target: &Tensor<T>) -> Result<()> {
         self.output_shape(input.shape(), target.shape())?;
         for (argument, tensor) in [("input", input), ("target", target)] {
+            let x = tensor.as_slice();
             let outside = |x: &&T| !(T::ZERO..=T::ONE).contains(*x);
-            if let Some(x) = tensor.as_slice().iter().find(outside) {
+            let are_probabilities = self.execution.run(|kernel| are_probabilities(kernel, x));
+            if !are_probabilities && let Some(x) = x.iter().find(outside) {
                 return Err(Error::new(LAYER, argument, format_args!("holds {}", x.widen()), "numbers in 0..=1"));
             }
         }

@@ -10,11 +10,11 @@
 //!    largest are reached.
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
 
-use super::apply;
+use super::{apply, polynomial};
 use crate::Float;
 use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map};
-use crate::simd::{Group, Isa, Lanes, Simd};
+use crate::simd::{Group, Isa, LONG, Lanes, Simd};
 use vocabulary::Result;
 
 /// The largest error of [`exp`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over
@@ -88,25 +88,17 @@ impl Exp for f64 {
 }
 
 /// x = n·ln 2 + r, |r| ≤ ½ln 2, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
-pub(super) struct Reduced<R> {
+pub(super) struct Reduced<G> {
     /// n + `ROUNDING`.
-    pub shifted: R,
+    pub shifted: G,
     /// r, rounded.
-    pub r: R,
+    pub r: G,
     /// What that drops.
-    pub dropped: R,
+    pub dropped: G,
 }
 
 #[inline(always)]
-pub(super) fn reduced<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> Reduced<T::Register<S>> {
-    let Reduced { shifted, r, dropped } = reduce(Group::<T, S, 1>::new(s, [x]));
-    let ([shifted], [r], [dropped]) = (shifted.registers(), r.registers(), dropped.registers());
-    Reduced { shifted, r, dropped }
-}
-
-/// [`reduced`] of several registers.
-#[inline(always)]
-fn reduce<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Reduced<Group<T, S, N>> {
+pub(super) fn reduced<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Reduced<Group<T, S, N>> {
     let shifted = x.multiply_add(T::LOG2_E, T::ROUNDING); // 1
     let n = shifted - T::ROUNDING;
     let exact = n.multiply_add(-T::LN_2_HIGH, x); // 2
@@ -117,15 +109,15 @@ fn reduce<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Reduced<Group<T
 
 /// r²·p(r), so that eʳ = 1 + r + r²·p(r).
 #[inline(always)]
-pub(super) fn beyond_first_order<T: Exp, S: Simd>(s: S, r: T::Register<S>) -> T::Register<S> {
-    T::times(s, T::times(s, r, r), super::polynomial(s, T::COEFFICIENTS, r))
+pub(super) fn beyond_first_order<T: Exp, S: Simd, const N: usize>(r: Group<T, S, N>) -> Group<T, S, N> {
+    r * r * polynomial(T::COEFFICIENTS, r)
 }
 
 /// y and n + `ROUNDING`, where eˣ = y·2ⁿ, of each lane whose n has 10 bits (f32) or 13; NaN of NaN.
 #[inline(always)]
-fn power<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> (Group<T, S, N>, Group<T, S, N>) {
-    let Reduced { shifted, r, .. } = reduce(x);
-    let p = super::polynomials(s, T::COEFFICIENTS, r);
+fn power<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> (Group<T, S, N>, Group<T, S, N>) {
+    let Reduced { shifted, r, .. } = reduced(x);
+    let p = polynomial(T::COEFFICIENTS, r);
     let sum = r + T::ONE; // 3
     let dropped = r - (sum - T::ONE);
     (sum + (r * r).multiply_add(p, dropped), shifted)
@@ -133,43 +125,32 @@ fn power<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> (Group<T, 
 
 /// eˣ of each lane whose x is at least `NEGLIGIBLE`; NaN of NaN.
 #[inline(always)]
-pub(super) fn exp_of_not_negligible<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
+pub(super) fn exp_of_not_negligible<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
     // Beyond this bound, n − 1 is the exponent of infinity; far beyond it, it would not fit.
-    let beyond = T::splat(s, T::BEYOND);
-    let (y, shifted) = power(s, Group::<T, S, 1>::new(s, [T::smaller(s, beyond, x)]));
-    let [y] = ((y + y) * shifted.half_power_of_two()).registers();
-    y
+    let (y, shifted) = power(x.at_most(T::BEYOND));
+    (y + y) * shifted.half_power_of_two()
 }
 
 /// eˣ of each lane, for any x.
 #[inline(always)]
-pub fn exp_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let highest = T::splat(s, T::HIGHEST);
-    T::where_less(s, (highest, x), T::splat(s, T::INFINITY), exp_without_overflow::<T, S>(s, x))
+pub fn exp_of_any<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    x.full(T::HIGHEST).where_less(x, T::INFINITY, exp_without_overflow(x))
 }
 
 /// The same of each lane whose x is not above `HIGHEST`, such as one that a maximum was subtracted from; NaN of NaN.
 #[inline(always)]
-pub fn exp_without_overflow<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let [y] = exps_without_overflow(s, Group::<T, S, 1>::new(s, [x])).registers();
-    y
-}
-
-/// [`exp_without_overflow`] of several registers.
-#[inline(always)]
-pub fn exps_without_overflow<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> Group<T, S, N> {
-    let (y, shifted) = power(s, x);
-    y.times_power_of_two(shifted).zero_where_less(x, T::LOWEST) // 4, 5
+pub fn exp_without_overflow<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let (y, shifted) = power(x);
+    x.where_less(T::LOWEST, T::ZERO, y.times_power_of_two(shifted)) // 4, 5
 }
 
 /// ½eˣ of each lane whose x is not above `HIGHEST`, but of those below `NEGLIGIBLE`, ½e^`NEGLIGIBLE`: for sums where neither counts.
 /// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3: the largest error is 0.84 ulps in `f32`, 1.1 where there is
 /// no fused multiply-add, and that of e⁰, the largest power of a sum, is none. In `f64` it is 1 ulp of what the system's eˣ gives.
 #[inline(always)]
-pub fn half_exps_of_sums<T: Exp, S: Simd, const N: usize>(s: S, x: Group<T, S, N>) -> Group<T, S, N> {
-    let Reduced { shifted, r, .. } = reduce(x.at_least(T::NEGLIGIBLE));
-    let p = super::polynomials(s, T::COEFFICIENTS, r);
-    let y = p.multiply_add(r, T::ONE).multiply_add(r, T::ONE);
+pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let Reduced { shifted, r, .. } = reduced(x.at_least(T::NEGLIGIBLE));
+    let y = polynomial(T::COEFFICIENTS, r).multiply_add(r, T::ONE).multiply_add(r, T::ONE);
     y * shifted.half_power_of_two()
 }
 
@@ -179,10 +160,11 @@ struct EveryExp;
 impl<T: Exp> Map<T> for EveryExp {
     const COUNTER: Counter = Counter::Exp;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        exp_of_any::<T, S>(s, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        exp_of_any(x)
     }
 }
 
@@ -219,7 +201,7 @@ mod tests {
         fn with_simd<S: Simd>(self, s: S) {
             let (x, y) = (T::registers::<S>(self.0).0, T::registers_mut::<S>(self.1).0);
             for (x, y) in x.as_chunks::<2>().0.iter().zip(y.as_chunks_mut::<2>().0) {
-                *y = half_exps_of_sums(s, Group::<T, S, 2>::new(s, *x)).registers();
+                *y = half_exp_of_sums(Group::<T, S, 2>::new(s, *x)).registers();
             }
         }
     }

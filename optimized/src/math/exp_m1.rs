@@ -12,7 +12,7 @@ use super::exp::{Exp, Reduced, beyond_first_order, reduced};
 use crate::Float;
 use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Group, Isa, LONG, Simd};
 use vocabulary::Result;
 
 /// The largest error of [`exp_m1`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over
@@ -25,33 +25,30 @@ pub const EXP_M1_ULPS_F64: f64 = 0.85;
 
 /// eˣ − 1 of each lane, for any x.
 #[inline(always)]
-pub fn exp_m1_of_any<T: Exp, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let constant = |c| T::splat(s, c);
-    let zero = constant(T::ZERO);
-    let (least, beyond) = (constant(T::MINUS_ONE_BELOW), constant(T::BEYOND));
-    let within = T::larger(s, least, x); // 4
-    let within = T::smaller(s, beyond, within);
-    let Reduced { shifted, r, dropped } = reduced::<T, S>(s, within); // 1
-    let curve = beyond_first_order::<T, S>(s, r);
-    let high = T::plus(s, r, curve); // 2
-    let low = T::minus(s, curve, T::minus(s, high, r));
-    let low = T::plus(s, low, T::multiply_add(s, dropped, high, dropped));
-    let power = T::half_power_of_two(s, shifted); // 3
-    let (a, lost_of_a) = sum_and_lost::<T, S>(s, power, constant(-T::HALF));
-    let (sum, lost) = sum_and_lost::<T, S>(s, a, T::times(s, power, high));
-    let lost = T::plus(s, lost, lost_of_a);
-    let halved = T::plus(s, sum, T::multiply_add(s, power, low, lost));
-    let y = T::plus(s, halved, halved);
-    let y = T::where_less(s, (constant(T::HIGHEST), x), constant(T::INFINITY), y); // 4
-    T::where_less_or_equal(s, (T::times(s, x, x), zero), x, y)
+pub fn exp_m1_of_any<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let within = x.at_least(T::MINUS_ONE_BELOW).at_most(T::BEYOND); // 4
+    let Reduced { shifted, r, dropped } = reduced(within); // 1
+    let curve = beyond_first_order(r);
+    let high = r + curve; // 2
+    let low = curve - (high - r) + dropped.multiply_add(high, dropped);
+    let power = shifted.half_power_of_two(); // 3
+    let (a, lost_of_a) = sum_and_lost(power, power.full(-T::HALF));
+    let (sum, lost) = sum_and_lost(a, power * high);
+    let lost = lost + lost_of_a;
+    let halved = sum + power.multiply_add(low, lost);
+    let y = x.full(T::HIGHEST).where_less(x, T::INFINITY, halved + halved); // 4
+    (x * x).where_less_or_equal(T::ZERO, x, y)
 }
 
 /// a + b, rounded, and what that drops.
 #[inline(always)]
-fn sum_and_lost<T: Exp, S: Simd>(s: S, a: T::Register<S>, b: T::Register<S>) -> (T::Register<S>, T::Register<S>) {
-    let sum = T::plus(s, a, b);
-    let of_b = T::minus(s, sum, a);
-    (sum, T::plus(s, T::minus(s, a, T::minus(s, sum, of_b)), T::minus(s, b, of_b)))
+fn sum_and_lost<T: Exp, S: Simd, const N: usize>(
+    a: Group<T, S, N>,
+    b: Group<T, S, N>,
+) -> (Group<T, S, N>, Group<T, S, N>) {
+    let sum = a + b;
+    let of_b = sum - a;
+    (sum, a - (sum - of_b) + (b - of_b))
 }
 
 #[derive(Clone, Copy)]
@@ -60,10 +57,11 @@ struct EveryExpM1;
 impl<T: Exp> Map<T> for EveryExpM1 {
     const COUNTER: Counter = Counter::ExpM1;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        exp_m1_of_any::<T, S>(s, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        exp_m1_of_any(x)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{apply, polynomial};
 use crate::Float;
 use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map};
-use crate::simd::{Isa, Simd};
+use crate::simd::{Group, Isa, LONG, Simd};
 use vocabulary::Result;
 
 /// The largest error of [`ln`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over all
@@ -61,46 +61,46 @@ impl Ln for f64 {
 
 /// ln x + k·ln 2 + c of positive normal x, where c is small beside the result, or all of it (x = 1).
 #[inline(always)]
-fn logarithm<T: Ln, S: Simd>(s: S, x: T::Register<S>, k: T::Register<S>, c: T::Register<S>) -> T::Register<S> {
-    let constant = |c| T::splat(s, c);
-    let (power, m) = T::power_and_rest(s, x); // 1
-    let (k, f) = (T::plus(s, power, k), T::minus(s, m, constant(T::ONE)));
-    let ratio = T::over(s, f, T::plus(s, constant(T::TWO), f)); // 2
-    let square = T::times(s, ratio, ratio);
-    let bend = T::times(s, square, polynomial(s, T::ARTANH, square));
-    let half_square = T::times(s, T::times(s, constant(T::HALF), f), f);
-    let small = T::multiply_add(s, k, constant(T::LN_2_LOW), c); // 3
-    let small = T::multiply_add(s, ratio, T::plus(s, half_square, bend), small);
-    let of_m = T::minus(s, T::minus(s, half_square, small), f);
-    T::minus(s, T::times(s, k, constant(T::LN_2_HIGH)), of_m)
+fn logarithm<T: Ln, S: Simd, const N: usize>(
+    x: Group<T, S, N>,
+    k: Group<T, S, N>,
+    c: Group<T, S, N>,
+) -> Group<T, S, N> {
+    let (power, m) = x.power_and_rest(); // 1
+    let (k, f) = (power + k, m - T::ONE);
+    let ratio = f / (f + T::TWO); // 2
+    let square = ratio * ratio;
+    let bend = square * polynomial(T::ARTANH, square);
+    let half_square = f * T::HALF * f;
+    let small = k.multiply_add(T::LN_2_LOW, c); // 3
+    let small = ratio.multiply_add(half_square + bend, small);
+    k * T::LN_2_HIGH - (half_square - small - f)
 }
 
 /// ln x of each lane, for any x.
 #[inline(always)]
-pub fn ln_of_any<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let constant = |c| T::splat(s, c);
-    let (zero, smallest) = (constant(T::ZERO), constant(T::SMALLEST_NORMAL));
-    let raised = T::where_less(s, (x, smallest), T::times(s, x, constant(T::RAISE.0)), x);
-    let k = T::where_less(s, (x, smallest), constant(-T::RAISE.1), zero);
-    let y = logarithm::<T, S>(s, raised, k, zero);
-    let y = T::where_less(s, (x, constant(T::INFINITY)), y, x); // 5
-    let y = T::where_less_or_equal(s, (x, zero), constant(-T::INFINITY), y);
-    T::where_less(s, (x, zero), constant(T::NAN), y)
+pub fn ln_of_any<T: Ln, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let zero = x.full(T::ZERO);
+    let raised = x.where_less(T::SMALLEST_NORMAL, x * T::RAISE.0, x);
+    let k = x.where_less(T::SMALLEST_NORMAL, -T::RAISE.1, zero);
+    let y = logarithm(raised, k, zero);
+    let y = x.where_less(T::INFINITY, y, x); // 5
+    let y = x.where_less_or_equal(zero, -T::INFINITY, y);
+    x.where_less(zero, T::NAN, y)
 }
 
 /// ln(1 + x) of each lane, for any x.
 #[inline(always)]
-pub fn ln_1p_of_any<T: Ln, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let constant = |c| T::splat(s, c);
-    let (zero, one) = (constant(T::ZERO), constant(T::ONE));
-    let sum = T::plus(s, one, x);
-    let of_x = T::minus(s, sum, one);
-    let dropped = T::plus(s, T::minus(s, x, of_x), T::minus(s, one, T::minus(s, sum, of_x)));
-    let y = logarithm::<T, S>(s, sum, zero, T::over(s, dropped, sum)); // 4
-    let y = T::where_less(s, (x, constant(T::INFINITY)), y, x); // 5
-    let y = T::where_less_or_equal(s, (x, constant(-T::ONE)), constant(-T::INFINITY), y);
-    let y = T::where_less(s, (x, constant(-T::ONE)), constant(T::NAN), y);
-    T::where_less_or_equal(s, (T::times(s, x, x), zero), x, y)
+pub fn ln_1p_of_any<T: Ln, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let (zero, one) = (x.full(T::ZERO), x.full(T::ONE));
+    let sum = one + x;
+    let of_x = sum - one;
+    let dropped = x - of_x + (one - (sum - of_x));
+    let y = logarithm(sum, zero, dropped / sum); // 4
+    let y = x.where_less(T::INFINITY, y, x); // 5
+    let y = x.where_less_or_equal(-T::ONE, -T::INFINITY, y);
+    let y = x.where_less(-T::ONE, T::NAN, y);
+    (x * x).where_less_or_equal(zero, x, y)
 }
 
 #[derive(Clone, Copy)]
@@ -109,10 +109,11 @@ struct EveryLn;
 impl<T: Ln> Map<T> for EveryLn {
     const COUNTER: Counter = Counter::Ln;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        ln_of_any::<T, S>(s, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        ln_of_any(x)
     }
 }
 
@@ -122,10 +123,11 @@ struct EveryLn1p;
 impl<T: Ln> Map<T> for EveryLn1p {
     const COUNTER: Counter = Counter::Ln1p;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        ln_1p_of_any::<T, S>(s, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        ln_1p_of_any(x)
     }
 }
 

@@ -16,9 +16,9 @@ pub(crate) use tanh::{HyperbolicTangent, Tanh, TanhBackward};
 pub use tanh::{TANH_ULPS_F32, TANH_ULPS_F64, tanh};
 
 pub(crate) mod registers {
-    //! The functions of a register, or of a group of them, for kernels that need more than one.
+    //! The functions of registers, for kernels that need more than one.
 
-    pub use super::exp::{exp_of_any as exp, exp_without_overflow, exps_without_overflow, half_exps_of_sums};
+    pub use super::exp::{exp_of_any as exp, exp_without_overflow, half_exp_of_sums};
     pub use super::exp_m1::exp_m1_of_any as exp_m1;
     pub use super::ln::{ln_1p_of_any as ln_1p, ln_of_any as ln};
     pub use super::sigmoid::sigmoid_of_any as sigmoid;
@@ -33,15 +33,8 @@ use vocabulary::{Error, Result};
 
 /// The polynomial of `x` with these coefficients, the highest power first.
 #[inline(always)]
-fn polynomial<T: Lanes, S: Simd>(s: S, coefficients: &[T], x: T::Register<S>) -> T::Register<S> {
-    let [p] = polynomials(s, coefficients, Group::<T, S, 1>::new(s, [x])).registers();
-    p
-}
-
-/// The same of several registers.
-#[inline(always)]
-fn polynomials<T: Lanes, S: Simd, const N: usize>(s: S, coefficients: &[T], x: Group<T, S, N>) -> Group<T, S, N> {
-    let mut p = Group::full(s, coefficients[0]);
+fn polynomial<T: Lanes, S: Simd, const N: usize>(coefficients: &[T], x: Group<T, S, N>) -> Group<T, S, N> {
+    let mut p = x.full(coefficients[0]);
     for &coefficient in &coefficients[1..] {
         p = p.multiply_add(x, coefficient);
     }

@@ -14,7 +14,7 @@ use super::{apply, polynomial};
 use crate::Float;
 use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map, Zip};
-use crate::simd::{Isa, Lanes, Simd};
+use crate::simd::{Group, Isa, LONG, Lanes, Simd};
 use vocabulary::Result;
 
 /// The largest error of [`tanh`] in `f32`, in units in the last place of the exact result, at any instruction set: proven over all
@@ -64,42 +64,40 @@ impl HyperbolicTangent for f64 {
 
 /// tanh of each lane, for any x.
 #[inline(always)]
-pub fn tanh_of_any<T: HyperbolicTangent, S: Simd>(s: S, x: T::Register<S>) -> T::Register<S> {
-    let constant = |c| T::splat(s, c);
-    let (one, size) = (constant(T::ONE), T::absolute(s, x));
+pub fn tanh_of_any<T: HyperbolicTangent, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let (one, size) = (x.full(T::ONE), x.absolute());
     let fused = Isa::of::<S>() != Isa::Scalar;
-    let square = T::times(s, x, x);
-    let near = T::multiply_add(s, T::times(s, x, square), polynomial(s, T::TANH, square), x); // 1
+    let square = x * x;
+    let near = (x * square).multiply_add(polynomial(T::TANH, square), x); // 1
 
-    let most = constant(T::ONE_ABOVE);
-    let within = T::smaller(s, most, size); // 4
-    let Reduced { shifted, r, dropped } = reduced::<T, S>(s, T::plus(s, within, within)); // 3
-    let sum = T::plus(s, one, r);
-    let tail = T::plus(s, T::minus(s, r, T::minus(s, sum, one)), beyond_first_order::<T, S>(s, r));
-    let tail = T::multiply_add(s, dropped, sum, tail);
-    let high = T::plus(s, sum, tail);
-    let low = T::minus(s, tail, T::minus(s, high, sum));
-    let half_power = T::half_power_of_two(s, shifted);
-    let power = T::plus(s, half_power, half_power);
-    let (high, low) = (T::times(s, power, high), T::times(s, power, low));
-    let below = T::plus(s, high, one);
-    let below_low = T::plus(s, T::minus(s, one, T::minus(s, below, high)), low);
-    let w = T::over(s, constant(T::TWO), below); // 2
+    let within = size.at_most(T::ONE_ABOVE); // 4
+    let Reduced { shifted, r, dropped } = reduced(within + within); // 3
+    let sum = one + r;
+    let tail = r - (sum - one) + beyond_first_order(r);
+    let tail = dropped.multiply_add(sum, tail);
+    let high = sum + tail;
+    let low = tail - (high - sum);
+    let half_power = shifted.half_power_of_two();
+    let power = half_power + half_power;
+    let (high, low) = (power * high, power * low);
+    let below = high + one;
+    let below_low = one - (below - high) + low;
+    let w = x.full(T::TWO) / below; // 2
     // With the remainder ρ = 2 − w·d, 2/(d + δ) = w + (ρ − w·δ)/d, and 1/d = w/2.
-    let half = T::times(s, constant(T::HALF), w);
+    let half = w * T::HALF;
     let correction = if fused {
-        let minus_remainder = T::multiply_add(s, w, below, constant(-T::TWO));
-        T::times(s, half, T::multiply_add(s, w, below_low, minus_remainder)) // 5
+        let minus_remainder = w.multiply_add(below, -T::TWO);
+        half * w.multiply_add(below_low, minus_remainder) // 5
     } else {
-        T::times(s, T::times(s, half, w), below_low)
+        half * w * below_low
     };
-    let difference = T::minus(s, one, w);
-    let lost = T::minus(s, T::minus(s, one, difference), w);
-    let far = T::plus(s, difference, T::plus(s, lost, correction));
-    let far = T::where_less(s, (x, constant(T::ZERO)), T::negated(s, far), far);
+    let difference = one - w;
+    let lost = one - difference - w;
+    let far = difference + (lost + correction);
+    let far = x.where_less(T::ZERO, -far, far);
     let bound = if fused { T::FUSED_BOUND } else { T::BOUND };
-    let y = T::where_less(s, (size, constant(bound)), near, far);
-    T::where_less_or_equal(s, (square, constant(T::ZERO)), x, y) // keeps −0
+    let y = size.where_less(bound, near, far);
+    square.where_less_or_equal(T::ZERO, x, y) // keeps −0
 }
 
 /// tanh x.
@@ -109,10 +107,11 @@ pub struct Tanh;
 impl<T: HyperbolicTangent> Map<T> for Tanh {
     const COUNTER: Counter = Counter::Tanh;
     const TASK: usize = FUNCTION_TASK;
+    const GROUP: usize = LONG;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        tanh_of_any::<T, S>(s, x)
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        tanh_of_any(x)
     }
 }
 
@@ -124,8 +123,8 @@ impl<T: Lanes> Zip<T> for TanhBackward {
     const COUNTER: Counter = Counter::Tanh;
 
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, y: T::Register<S>, g: T::Register<S>) -> T::Register<S> {
-        T::times(s, g, T::multiply_add(s, T::negated(s, y), y, T::splat(s, T::ONE)))
+    fn apply<S: Simd, const N: usize>(self, y: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        g * (-y).multiply_add(y, T::ONE)
     }
 }
 

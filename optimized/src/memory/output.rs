@@ -8,7 +8,7 @@
 
 use super::pages;
 use super::recycler::{self, Recycled, Recycler};
-use crate::simd::{Arrival, Lanes, MOST_LANES, Simd, Stream};
+use crate::simd::{Arrival, Group, LONG, Lanes, MOST_LANES, SHORT, Simd, Stream};
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -177,12 +177,12 @@ impl<T: Lanes> Fresh<T> {
 /// What a block is filled with. It is a trait, and no closure, since a closure need not be compiled for the instruction set of
 /// the kernel that it stands in.
 pub trait Source<T: Lanes, S: Simd> {
-    /// The registers at places 4i to 4i + 3.
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4];
-    /// The register at place `i`.
-    fn register(&self, s: S, i: usize) -> T::Register<S>;
+    /// The registers that are asked for at once: [`SHORT`] or [`LONG`].
+    const GROUP: usize = SHORT;
+    /// The registers at places N·i to N·i + N − 1.
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N>;
     /// The elements that do not fill a register.
-    fn rest(&self, s: S) -> T::Register<S>;
+    fn rest(&self, s: S) -> Group<T, S, 1>;
 }
 
 impl<'a, T: Lanes> Block<'a, T> {
@@ -229,50 +229,57 @@ impl<'a, T: Lanes> Block<'a, T> {
         self.write(s, source)
     }
 
-    /// Writes the elements; four registers at a time, which hides the latency of long functions. Nobody touches them before an
-    /// [`Arrival`] of this thread is dropped.
+    /// Writes the elements, group after group. Nobody touches them before an [`Arrival`] of this thread is dropped.
     #[inline(always)]
-    fn write<S: Simd>(self, s: S, source: impl Source<T, S>) -> &'a mut [T] {
+    fn write<S: Simd, X: Source<T, S>>(self, s: S, source: X) -> &'a mut [T] {
+        match X::GROUP {
+            LONG => self.write_groups::<S, X, LONG>(s, source),
+            _ => self.write_groups::<S, X, SHORT>(s, source),
+        }
+    }
+
+    #[inline(always)]
+    fn write_groups<S: Simd, X: Source<T, S>, const N: usize>(self, s: S, source: X) -> &'a mut [T] {
         match self.memory {
             Memory::Used(block) => {
                 Self::count(self.written, block.len());
                 let (slots, tail) = T::registers_mut::<S>(block);
-                let whole = slots.len() / 4 * 4;
-                let (fours, rest) = slots.split_at_mut(whole);
-                match if self.streamed { Stream::new(fours) } else { Err(fours) } {
-                    Ok(mut fours) => {
-                        for i in 0..whole / 4 {
-                            fours.write_four(s, i, source.four(s, i));
+                let whole = slots.len() / N * N;
+                let (groups, rest) = slots.split_at_mut(whole);
+                match if self.streamed { Stream::new(groups) } else { Err(groups) } {
+                    Ok(mut groups) => {
+                        for i in 0..whole / N {
+                            groups.write_group(s, i, source.group::<N>(s, i).registers());
                         }
                     }
-                    Err(fours) => {
-                        for (i, slots) in fours.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                            *slots = source.four(s, i);
+                    Err(groups) => {
+                        for (i, slots) in groups.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+                            *slots = source.group::<N>(s, i).registers();
                         }
                     }
                 }
                 for (i, slot) in rest.iter_mut().enumerate() {
-                    *slot = source.register(s, whole + i);
+                    *slot = source.group::<1>(s, whole + i).register();
                 }
                 if !tail.is_empty() {
-                    T::store_partial(s, tail, source.rest(s));
+                    T::store_partial(s, tail, source.rest(s).register());
                 }
                 block
             }
             Memory::Fresh(block) => {
                 let (slots, tail) = T::uninit_registers_mut::<S>(block);
-                let (fours, rest) = slots.as_chunks_mut::<4>();
-                let whole = 4 * fours.len();
-                for (i, slots) in fours.iter_mut().enumerate() {
-                    *slots = source.four(s, i).map(MaybeUninit::new);
+                let (groups, rest) = slots.as_chunks_mut::<N>();
+                let whole = N * groups.len();
+                for (i, slots) in groups.iter_mut().enumerate() {
+                    *slots = source.group::<N>(s, i).registers().map(MaybeUninit::new);
                 }
                 for (i, slot) in rest.iter_mut().enumerate() {
-                    slot.write(source.register(s, whole + i));
+                    slot.write(source.group::<1>(s, whole + i).register());
                 }
                 if !tail.is_empty() {
                     let mut elements = [T::ZERO; MOST_LANES];
                     let elements = &mut elements[..tail.len()];
-                    T::store_partial(s, elements, source.rest(s));
+                    T::store_partial(s, elements, source.rest(s).register());
                     for (slot, element) in tail.iter_mut().zip(&*elements) {
                         slot.write(*element);
                     }

@@ -10,7 +10,7 @@ mod lanes;
 mod prefetch;
 mod stream;
 
-pub use group::Group;
+pub use group::{Group, LONG, SHORT};
 pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
 pub use prefetch::prefetch;
 pub use pulp::{Simd, WithSimd as Kernel};

@@ -23,14 +23,12 @@ impl<'a, R: Pod> Stream<'a, R> {
         Ok(Self(slots))
     }
 
-    /// Writes registers 4i to 4i + 3.
+    /// Writes the registers at places N·i to N·i + N − 1.
     #[inline(always)]
-    pub fn write_four<S: Simd>(&mut self, s: S, i: usize, [a, b, c, d]: [R; 4]) {
-        let [slot_a, slot_b, slot_c, slot_d] = &mut self.0.as_chunks_mut::<4>().0[i];
-        Self::write(s, slot_a, a);
-        Self::write(s, slot_b, b);
-        Self::write(s, slot_c, c);
-        Self::write(s, slot_d, d);
+    pub fn write_group<S: Simd, const N: usize>(&mut self, s: S, i: usize, group: [R; N]) {
+        for (slot, value) in self.0.as_chunks_mut::<N>().0[i].iter_mut().zip(group) {
+            Self::write(s, slot, value);
+        }
     }
 
     /// Writes a register, which lies in `slots`.

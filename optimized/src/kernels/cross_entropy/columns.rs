@@ -1,10 +1,12 @@
 //! Lines side by side, each with a class: departure 6.
 
 use super::{Backward, Classes, Finding, Line, Problem};
-use crate::kernels::softmax::{Places, exp_in_place, raise};
+use crate::counters::Counter;
+use crate::kernels::elementwise::{Map, map_registers};
+use crate::kernels::softmax::{Places, raise};
 use crate::kernels::tiles::Tile;
 use crate::math::{Exp, Ln, registers};
-use crate::simd::{MOST_LANES, Simd};
+use crate::simd::{Group, LONG, MOST_LANES, Simd};
 
 /// Lines that go through the loops together: 2 KiB of f32 of each row.
 const WIDTH: usize = 512;
@@ -37,12 +39,12 @@ pub fn forward<T: Ln, S: Simd>(
             for (power, (x, m)) in powers.iter_mut().zip(x.iter().zip(&*most)) {
                 *power = *x - *m;
             }
-            exp_in_place::<T, S>(s, powers);
+            map_registers(s, Power, powers);
             for (sum, power) in sums.iter_mut().zip(&*powers) {
                 *sum += *power;
             }
         }
-        logarithms::<T, S>(s, sums);
+        map_registers(s, Logarithm, sums);
         for i in 0..width {
             let (largest, log_sum) = (most[i], sums[i]);
             let mut hit = T::ZERO;
@@ -55,16 +57,31 @@ pub fn forward<T: Ln, S: Simd>(
     }
 }
 
-/// x = ln x.
-#[inline(always)]
-fn logarithms<T: Ln, S: Simd>(s: S, x: &mut [T]) {
-    let (x, tail) = T::registers_mut::<S>(x);
-    for x in x {
-        *x = registers::ln::<T, S>(s, *x);
+/// eˣ, of x that do not overflow.
+#[derive(Clone, Copy)]
+struct Power;
+
+impl<T: Exp> Map<T> for Power {
+    const COUNTER: Counter = Counter::CrossEntropyLossColumns;
+    const GROUP: usize = LONG;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        registers::exp_without_overflow(x)
     }
-    if !tail.is_empty() {
-        let y = registers::ln::<T, S>(s, T::load_partial(s, tail));
-        T::store_partial(s, tail, y);
+}
+
+/// ln x.
+#[derive(Clone, Copy)]
+struct Logarithm;
+
+impl<T: Ln> Map<T> for Logarithm {
+    const COUNTER: Counter = Counter::CrossEntropyLossColumns;
+    const GROUP: usize = LONG;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        registers::ln(x)
     }
 }
 
@@ -90,7 +107,7 @@ pub fn backward<T: Exp, S: Simd>(s: S, backward: &Backward<'_, T>, classes: Clas
             for (dx, (x, (m, log_sum))) in dx.iter_mut().zip(x.iter().zip(most.iter().zip(&log_sums))) {
                 *dx = (*x - *m) - *log_sum;
             }
-            exp_in_place::<T, S>(s, dx);
+            map_registers(s, Power, dx);
             for (dx, total) in dx.iter_mut().zip(&totals) {
                 *dx = T::ZERO - *dx * *total;
             }

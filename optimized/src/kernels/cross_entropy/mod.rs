@@ -18,12 +18,12 @@ mod columns;
 mod sweep;
 
 use crate::counters::{self, Counter};
-use crate::kernels::elementwise::{Map, Mapped, Split};
+use crate::kernels::elementwise::{Map, Mapped, Split, Zip, zip_registers};
 use crate::kernels::softmax::{Lines, STRIP};
 use crate::kernels::tiles::{Tile, tiles};
 use crate::math::{Exp, Ln, registers};
 use crate::memory::{Block, Output};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Group, Isa, Kernel, LONG, Lanes, Simd};
 use crate::threads::{self, Threads};
 use sweep::largest_and_sum;
 
@@ -363,7 +363,7 @@ impl<T: Exp> Backward<'_, T> {
                 sum_of_terms(dx.len(), |c| dx[c])
             }
         };
-        subtract_shares(s, x, (largest, log_sum), sum, dx);
+        zip_registers(s, Shares { largest, log_sum, sum }, x, dx);
         if let Some(dt) = dt {
             for (c, (dt, x)) in dt.iter_mut().zip(x).enumerate() {
                 let kept = kappa * problem.kept;
@@ -382,12 +382,13 @@ impl<T: Exp> Backward<'_, T> {
         let of_class = -(self.kappa(line) * self.problem.w(class));
         let shares = Shares { largest, log_sum, sum: of_class };
         let mut of_share = [T::ZERO];
-        T::store_partial(s, &mut of_share, shares.apply(s, T::splat(s, x[class])));
+        let lanes: Group<T, S, 1> = Map::apply(shares, Group::one(s, T::splat(s, x[class])));
+        T::store_partial(s, &mut of_share, lanes.register());
         dx.filled(s, Mapped { f: shares, x: Split::new(x) })[class] = of_class + of_share[0];
     }
 }
 
-/// 0 − e^s·sum, where s = (x − m) − L.
+/// e^s·sum, where s = (x − m) − L.
 #[derive(Clone, Copy)]
 struct Shares<T> {
     largest: T,
@@ -395,31 +396,32 @@ struct Shares<T> {
     sum: T,
 }
 
-impl<T: Exp> Map<T> for Shares<T> {
-    const COUNTER: Counter = Counter::CrossEntropyLossLines;
-
+impl<T: Exp> Shares<T> {
     #[inline(always)]
-    fn apply<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let (m, log_sum) = (T::splat(s, self.largest), T::splat(s, self.log_sum));
-        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::minus(s, x, m), log_sum));
-        T::minus(s, T::splat(s, T::ZERO), T::times(s, power, T::splat(s, self.sum)))
+    fn shares<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        registers::exp_without_overflow(x - self.largest - self.log_sum) * self.sum
     }
 }
 
-/// dx −= e^s·sum, where s = (x − m) − L.
-#[inline(always)]
-fn subtract_shares<T: Exp, S: Simd>(s: S, x: &[T], (m, log_sum): (T, T), sum: T, dx: &mut [T]) {
-    let (m, log_sum, sum) = (T::splat(s, m), T::splat(s, log_sum), T::splat(s, sum));
-    let ((x, x_tail), (dx, dx_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(dx));
-    for (x, dx) in x.iter().zip(dx) {
-        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::minus(s, *x, m), log_sum));
-        *dx = T::minus(s, *dx, T::times(s, power, sum));
+/// 0 − the share of x.
+impl<T: Exp> Map<T> for Shares<T> {
+    const COUNTER: Counter = Counter::CrossEntropyLossLines;
+    const GROUP: usize = LONG;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x.full(T::ZERO) - self.shares(x)
     }
-    if !x_tail.is_empty() {
-        let logarithm = T::minus(s, T::minus(s, T::load_partial(s, x_tail), m), log_sum);
-        let share = T::times(s, registers::exp_without_overflow::<T, S>(s, logarithm), sum);
-        let difference = T::minus(s, T::load_partial(s, dx_tail), share);
-        T::store_partial(s, dx_tail, difference);
+}
+
+/// dx − the share of x.
+impl<T: Exp> Zip<T> for Shares<T> {
+    const COUNTER: Counter = Counter::CrossEntropyLossLines;
+    const GROUP: usize = LONG;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>, dx: Group<T, S, N>) -> Group<T, S, N> {
+        dx - self.shares(x)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The largest element of a line, and the sum of its exponentials, in one sweep: departure 7.
 
-use crate::kernels::softmax::{GROUP, larger_lanes, largest};
+use crate::kernels::softmax::{larger_lanes, largest};
 use crate::math::{Exp, registers};
-use crate::simd::{Group, MOST_LANES, Simd, prefetch};
+use crate::simd::{Group, LONG, MOST_LANES, Simd, prefetch};
 
 /// Elements of a line that are summed once their largest is known: so few that memory goes on ahead of the sweep while they are
 /// summed. 1024 lines of 32,000 f32 take 10.9 ms by blocks of 512, on one thread; by 4096, 14.9; in two sweeps, 16.5.
@@ -19,7 +19,8 @@ pub fn largest_and_sum<T: Exp, S: Simd>(s: S, line: &[T]) -> (T, T) {
     for (block, x) in line.chunks(BLOCK).enumerate() {
         if any_larger(s, x, m) {
             let most = largest::<T, S>(s, x);
-            let factor = registers::exp_without_overflow::<T, S>(s, T::splat(s, m - most)); // 7
+            let difference: Group<T, S, 1> = Group::one(s, T::splat(s, m - most));
+            let factor = registers::exp_without_overflow(difference).register(); // 7
             for half in &mut halves {
                 *half = T::times(s, *half, factor);
             }
@@ -49,27 +50,26 @@ fn any_larger<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> bool {
 #[inline(always)]
 fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, sums: &mut [T::Register<S>; 4]) {
     let (registers, tail) = T::registers::<S>(x);
-    let (groups, rest) = registers.as_chunks::<GROUP>();
-    let mut ahead = T::registers::<S>(ahead).0.chunks_exact(GROUP);
+    let (groups, rest) = registers.as_chunks::<LONG>();
+    let mut ahead = T::registers::<S>(ahead).0.chunks_exact(LONG);
     for x in groups {
         if let Some(ahead) = ahead.next() {
             ahead.iter().for_each(prefetch);
         }
-        let halves = registers::half_exps_of_sums(s, Group::<T, S, GROUP>::new(s, *x) - m).registers();
+        let halves = registers::half_exp_of_sums(Group::<T, S, LONG>::new(s, *x) - m).registers();
         for (i, half) in halves.into_iter().enumerate() {
             sums[i % 4] = T::plus(s, sums[i % 4], half);
         }
     }
     for x in rest {
-        let [half] = registers::half_exps_of_sums(s, Group::<T, S, 1>::new(s, [*x]) - m).registers();
+        let half = registers::half_exp_of_sums(Group::one(s, *x) - m).register();
         sums[0] = T::plus(s, sums[0], half);
     }
     if !tail.is_empty() {
         // The lanes beyond the tail belong to no sum.
         let mut last = [T::ZERO; MOST_LANES];
         let last = &mut last[..T::lanes::<S>()];
-        let x = Group::<T, S, 1>::new(s, [T::load_partial(s, tail)]);
-        let [halves] = registers::half_exps_of_sums(s, x - m).registers();
+        let halves = registers::half_exp_of_sums(Group::one(s, T::load_partial(s, tail)) - m).register();
         T::store_partial(s, &mut last[..tail.len()], halves);
         sums[1] = T::plus(s, sums[1], T::registers::<S>(last).0[0]);
     }

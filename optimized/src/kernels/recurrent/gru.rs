@@ -18,7 +18,7 @@
 use super::{Cell, StepGradients};
 use crate::counters::Counter;
 use crate::math::{HyperbolicTangent, registers};
-use crate::simd::Simd;
+use crate::simd::{Group, Simd};
 
 /// Gates in the order r, z, n; what is kept are these, and q.
 #[derive(Debug, Clone, Copy)]
@@ -28,41 +28,32 @@ impl<T: HyperbolicTangent> Cell<T, 3, 4> for Gated {
     const COUNTER: Counter = Counter::Gru;
 
     #[inline(always)]
-    fn step<S: Simd>(
+    fn step<S: Simd, const N: usize>(
         self,
-        s: S,
-        [a_r, a_z, a_n]: [T::Register<S>; 3],
-        [b_r, b_z, q]: [T::Register<S>; 3],
-        before: T::Register<S>,
-    ) -> (T::Register<S>, [T::Register<S>; 4]) {
-        let r = registers::sigmoid::<T, S>(s, T::plus(s, a_r, b_r));
-        let z = registers::sigmoid::<T, S>(s, T::plus(s, a_z, b_z));
-        let n = registers::tanh::<T, S>(s, T::plus(s, a_n, T::times(s, r, q)));
-        let new = T::times(s, T::minus(s, T::splat(s, T::ONE), z), n);
-        (T::plus(s, new, T::times(s, z, before)), [r, z, n, q])
+        [a_r, a_z, a_n]: [Group<T, S, N>; 3],
+        [b_r, b_z, q]: [Group<T, S, N>; 3],
+        before: Group<T, S, N>,
+    ) -> (Group<T, S, N>, [Group<T, S, N>; 4]) {
+        let r = registers::sigmoid(a_r + b_r);
+        let z = registers::sigmoid(a_z + b_z);
+        let n = registers::tanh(a_n + r * q);
+        ((z.full(T::ONE) - z) * n + z * before, [r, z, n, q])
     }
 
     #[inline(always)]
-    fn step_back<S: Simd>(
+    fn step_back<S: Simd, const N: usize>(
         self,
-        s: S,
-        [r, z, n, q]: [T::Register<S>; 4],
-        (before, _): (T::Register<S>, T::Register<S>),
-        gradient: T::Register<S>,
-    ) -> StepGradients<T::Register<S>, 3> {
-        let one = T::splat(s, T::ONE);
-        let dz = T::times(s, gradient, T::minus(s, before, n));
-        let of_finite = T::times(s, gradient, T::minus(s, one, z));
-        let of_others = T::minus(s, gradient, T::times(s, gradient, z));
-        let dn = T::where_less_or_equal(s, (T::absolute(s, gradient), T::splat(s, T::MAX)), of_finite, of_others);
-        let da_n = T::times(s, dn, T::minus(s, one, T::times(s, n, n)));
-        let dr = T::times(s, da_n, q);
-        let da_r = T::times(s, T::times(s, dr, T::minus(s, one, r)), r);
-        let da_z = T::times(s, T::times(s, dz, T::minus(s, one, z)), z);
-        StepGradients {
-            input_sums: [da_r, da_z, da_n],
-            hidden_sums: [da_r, da_z, T::times(s, r, da_n)],
-            hidden: T::times(s, z, gradient),
-        }
+        [r, z, n, q]: [Group<T, S, N>; 4],
+        (before, _): (Group<T, S, N>, Group<T, S, N>),
+        gradient: Group<T, S, N>,
+    ) -> StepGradients<Group<T, S, N>, 3> {
+        let one = z.full(T::ONE);
+        let dz = gradient * (before - n);
+        let dn = gradient.absolute().where_less_or_equal(T::MAX, gradient * (one - z), gradient - gradient * z);
+        let da_n = dn * (one - n * n);
+        let dr = da_n * q;
+        let da_r = dr * (one - r) * r;
+        let da_z = dz * (one - z) * z;
+        StepGradients { input_sums: [da_r, da_z, da_n], hidden_sums: [da_r, da_z, r * da_n], hidden: z * gradient }
     }
 }

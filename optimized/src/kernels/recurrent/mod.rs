@@ -20,7 +20,7 @@ use super::packed::Matrix;
 use super::{columns, products};
 use crate::counters::Counter;
 use crate::memory::Scratch;
-use crate::simd::{Isa, Lanes, Simd};
+use crate::simd::{Group, Isa, Lanes, Simd};
 use crate::threads::{Threads, worth_their_waking};
 use std::collections::TryReserveError;
 use std::ops::Range;
@@ -31,32 +31,30 @@ pub trait Cell<T: Lanes, const G: usize, const K: usize>: Copy + Send + Sync {
     const COUNTER: Counter;
 
     /// The new hidden state, from those of W_ih·x + b_ih and W_hh·h + b_hh, and from h; and what is kept.
-    fn step<S: Simd>(
+    fn step<S: Simd, const N: usize>(
         self,
-        s: S,
-        of_input: [T::Register<S>; G],
-        of_hidden: [T::Register<S>; G],
-        before: T::Register<S>,
-    ) -> (T::Register<S>, [T::Register<S>; K]);
+        of_input: [Group<T, S, N>; G],
+        of_hidden: [Group<T, S, N>; G],
+        before: Group<T, S, N>,
+    ) -> (Group<T, S, N>, [Group<T, S, N>; K]);
 
     /// Its gradients, from what was kept, the hidden states before and after, and the gradient of the latter.
-    fn step_back<S: Simd>(
+    fn step_back<S: Simd, const N: usize>(
         self,
-        s: S,
-        kept: [T::Register<S>; K],
-        states: (T::Register<S>, T::Register<S>),
-        gradient: T::Register<S>,
-    ) -> StepGradients<T::Register<S>, G>;
+        kept: [Group<T, S, N>; K],
+        states: (Group<T, S, N>, Group<T, S, N>),
+        gradient: Group<T, S, N>,
+    ) -> StepGradients<Group<T, S, N>, G>;
 }
 
 /// What [`Cell::step_back`] gives.
-pub struct StepGradients<R, const G: usize> {
+pub struct StepGradients<X, const G: usize> {
     /// Of W_ih·x + b_ih.
-    pub input_sums: [R; G],
+    pub input_sums: [X; G],
     /// Of W_hh·h + b_hh; of a single gate, the same.
-    pub hidden_sums: [R; G],
+    pub hidden_sums: [X; G],
     /// Of h, but for what goes through W_hh.
-    pub hidden: R,
+    pub hidden: X,
 }
 
 /// One layer in one direction: its sizes and parameters.

@@ -7,7 +7,7 @@ use crate::counters::Counter;
 use crate::kernels::activations::{PositivePart, PositivePartBackward};
 use crate::kernels::elementwise::{Map, Zip};
 use crate::math::{Tanh, TanhBackward};
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Group, Lanes, Simd};
 
 /// A step whose function is F, and whose gradient B takes of the new hidden state and its gradient.
 #[derive(Debug, Clone, Copy)]
@@ -23,25 +23,23 @@ impl<T: Lanes, F: Map<T> + Send, B: Zip<T> + Send> Cell<T, 1, 0> for Elman<F, B>
     const COUNTER: Counter = Counter::Rnn;
 
     #[inline(always)]
-    fn step<S: Simd>(
+    fn step<S: Simd, const N: usize>(
         self,
-        s: S,
-        [a]: [T::Register<S>; 1],
-        [b]: [T::Register<S>; 1],
-        _: T::Register<S>,
-    ) -> (T::Register<S>, [T::Register<S>; 0]) {
-        (self.0.apply(s, T::plus(s, a, b)), [])
+        [a]: [Group<T, S, N>; 1],
+        [b]: [Group<T, S, N>; 1],
+        _: Group<T, S, N>,
+    ) -> (Group<T, S, N>, [Group<T, S, N>; 0]) {
+        (self.0.apply(a + b), [])
     }
 
     #[inline(always)]
-    fn step_back<S: Simd>(
+    fn step_back<S: Simd, const N: usize>(
         self,
-        s: S,
-        _: [T::Register<S>; 0],
-        (_, after): (T::Register<S>, T::Register<S>),
-        gradient: T::Register<S>,
-    ) -> StepGradients<T::Register<S>, 1> {
-        let da = self.1.apply(s, after, gradient);
-        StepGradients { input_sums: [da], hidden_sums: [da], hidden: T::splat(s, T::ZERO) }
+        _: [Group<T, S, N>; 0],
+        (_, after): (Group<T, S, N>, Group<T, S, N>),
+        gradient: Group<T, S, N>,
+    ) -> StepGradients<Group<T, S, N>, 1> {
+        let da = self.1.apply(after, gradient);
+        StepGradients { input_sums: [da], hidden_sums: [da], hidden: da.full(T::ZERO) }
     }
 }

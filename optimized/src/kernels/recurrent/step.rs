@@ -8,7 +8,7 @@
 use super::{Cell, StepGradients};
 use crate::counters;
 use crate::kernels::elementwise::FUNCTION_TASK;
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Group, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
 
 /// The sequences of a task, of so many elements each.
@@ -33,21 +33,21 @@ fn take_mut<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
 
 /// The register at `at`, or what is left of the slice.
 #[inline(always)]
-fn load<T: Lanes, S: Simd>(s: S, slice: &[T], at: usize) -> T::Register<S> {
+fn load<T: Lanes, S: Simd>(s: S, slice: &[T], at: usize) -> Group<T, S, 1> {
     let (registers, rest) = T::registers::<S>(slice);
-    if at < registers.len() { registers[at] } else { T::load_partial(s, rest) }
+    Group::one(s, if at < registers.len() { registers[at] } else { T::load_partial(s, rest) })
 }
 
 #[inline(always)]
-fn store<T: Lanes, S: Simd>(s: S, slice: &mut [T], at: usize, x: T::Register<S>) {
+fn store<T: Lanes, S: Simd>(slice: &mut [T], at: usize, x: Group<T, S, 1>) {
     let (registers, rest) = T::registers_mut::<S>(slice);
-    if at < registers.len() { registers[at] = x } else { T::store_partial(s, rest, x) }
+    if at < registers.len() { registers[at] = x.register() } else { T::store_partial(x.simd(), rest, x.register()) }
 }
 
 /// The registers at `at` of the N parts of a row.
 #[inline(always)]
-fn load_parts<T: Lanes, S: Simd, const N: usize>(s: S, row: &[T], size: usize, at: usize) -> [T::Register<S>; N] {
-    let mut parts = [T::splat(s, T::ZERO); N];
+fn load_parts<T: Lanes, S: Simd, const N: usize>(s: S, row: &[T], size: usize, at: usize) -> [Group<T, S, 1>; N] {
+    let mut parts = [Group::one(s, T::splat(s, T::ZERO)); N];
     for (i, part) in parts.iter_mut().enumerate() {
         *part = load(s, &row[i * size..][..size], at);
     }
@@ -55,15 +55,9 @@ fn load_parts<T: Lanes, S: Simd, const N: usize>(s: S, row: &[T], size: usize, a
 }
 
 #[inline(always)]
-fn store_parts<T: Lanes, S: Simd, const N: usize>(
-    s: S,
-    row: &mut [T],
-    size: usize,
-    at: usize,
-    parts: [T::Register<S>; N],
-) {
+fn store_parts<T: Lanes, S: Simd, const N: usize>(row: &mut [T], size: usize, at: usize, parts: [Group<T, S, 1>; N]) {
     for (i, part) in parts.into_iter().enumerate() {
-        store(s, &mut row[i * size..][..size], at, part);
+        store(&mut row[i * size..][..size], at, part);
     }
 }
 
@@ -125,9 +119,9 @@ impl<T: Lanes, C: Cell<T, G, K>, const G: usize, const K: usize> Kernel for Fuse
             let kept = &mut kept[row * K * size..][..K * size];
             for at in 0..size.div_ceil(T::lanes::<S>()) {
                 let (a, b) = (load_parts(s, of_input, size, at), load_parts(s, of_hidden, size, at));
-                let (next, parts) = cell.step(s, a, b, load(s, before, at)); // 1
-                store(s, after, at, next);
-                store_parts(s, kept, size, at, parts);
+                let (next, parts) = cell.step(a, b, load(s, before, at)); // 1
+                store(after, at, next);
+                store_parts(kept, size, at, parts);
             }
         }
     }
@@ -197,15 +191,13 @@ impl<T: Lanes, C: Cell<T, G, K>, const G: usize, const K: usize> Kernel for Fuse
             let kept = &kept[row * K * size..][..K * size];
             let sums = row * G * size..(row + 1) * G * size;
             for at in 0..size.div_ceil(T::lanes::<S>()) {
-                let of_state = T::plus(s, load(s, hidden, at), load(s, through, at));
-                let gradient = T::plus(s, of_state, load(s, of_output, at));
+                let gradient = load(s, hidden, at) + load(s, through, at) + load(s, of_output, at);
                 let states = (load(s, before, at), load(s, after, at));
-                let step: StepGradients<T::Register<S>, G> =
-                    cell.step_back(s, load_parts(s, kept, size, at), states, gradient); // 1
-                store(s, hidden, at, step.hidden);
-                store_parts(s, &mut input_sums[sums.clone()], size, at, step.input_sums);
+                let step: StepGradients<_, G> = cell.step_back(load_parts(s, kept, size, at), states, gradient); // 1
+                store(hidden, at, step.hidden);
+                store_parts(&mut input_sums[sums.clone()], size, at, step.input_sums);
                 if G > 1 {
-                    store_parts(s, &mut hidden_sums[sums.clone()], size, at, step.hidden_sums);
+                    store_parts(&mut hidden_sums[sums.clone()], size, at, step.hidden_sums);
                 }
             }
         }

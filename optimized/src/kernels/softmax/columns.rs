@@ -1,6 +1,6 @@
 //! Lines side by side: departure 2.
 
-use super::{GROUP, Lines, Places};
+use super::{Lines, Places};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::kernels::tiles::{Cut, Tile, tiles};
@@ -121,12 +121,13 @@ fn add_powers<T: Exp, S: Simd>(s: S, sums: &mut [T], x: Option<&[T]>, y: &mut [T
     let (sums, sums_tail) = T::registers_mut::<S>(sums);
     for (i, y) in y.iter_mut().enumerate() {
         let x = x.map_or(*y, |(x, _)| x[i]);
-        *y = registers::exp_without_overflow::<T, S>(s, T::minus(s, x, m[i]));
+        *y = registers::exp_without_overflow(Group::<T, S, 1>::one(s, x) - Group::one(s, m[i])).register();
         sums[i] = T::plus(s, sums[i], *y);
     }
     if !y_tail.is_empty() {
         let x = T::load_partial(s, x.map_or(&*y_tail, |(_, tail)| tail));
-        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, x, T::load_partial(s, m_tail)));
+        let (x, m): (Group<T, S, 1>, _) = (Group::one(s, x), Group::one(s, T::load_partial(s, m_tail)));
+        let power = registers::exp_without_overflow(x - m).register();
         T::store_partial(s, y_tail, power);
         let sum = T::plus(s, T::load_partial(s, sums_tail), power);
         T::store_partial(s, sums_tail, sum);
@@ -138,23 +139,6 @@ fn add_powers<T: Exp, S: Simd>(s: S, sums: &mut [T], x: Option<&[T]>, y: &mut [T
 fn divide_each<T: Lanes>(y: &mut [T], sums: &[T]) {
     for (y, sum) in y.iter_mut().zip(sums) {
         *y = *y / *sum;
-    }
-}
-
-/// x = eˣ, of x that do not overflow.
-#[inline(always)]
-pub fn exp_in_place<T: Exp, S: Simd>(s: S, x: &mut [T]) {
-    let (x, tail) = T::registers_mut::<S>(x);
-    let (groups, rest) = x.as_chunks_mut::<GROUP>();
-    for x in groups {
-        *x = registers::exps_without_overflow(s, Group::<T, S, GROUP>::new(s, *x)).registers();
-    }
-    for x in rest {
-        *x = registers::exp_without_overflow::<T, S>(s, *x);
-    }
-    if !tail.is_empty() {
-        let y = registers::exp_without_overflow::<T, S>(s, T::load_partial(s, tail));
-        T::store_partial(s, tail, y);
     }
 }
 
@@ -175,20 +159,11 @@ struct Gradients<Y> {
 
 impl<T: Lanes, S: Simd, Y: Source<T, S>> Source<T, S> for Gradients<Y> {
     #[inline(always)]
-    fn four(&self, s: S, i: usize) -> [T::Register<S>; 4] {
-        let (y, g, dots) = (self.y.four(s, i), self.g.four(s, i), self.dots.four(s, i));
-        let mut dx = dots;
-        for i in 0..4 {
-            dx[i] = T::times(s, y[i], T::minus(s, g[i], dots[i]));
-        }
-        dx
+    fn group<const N: usize>(&self, s: S, i: usize) -> Group<T, S, N> {
+        self.y.group(s, i) * (self.g.group(s, i) - self.dots.group(s, i))
     }
     #[inline(always)]
-    fn register(&self, s: S, i: usize) -> T::Register<S> {
-        T::times(s, self.y.register(s, i), T::minus(s, self.g.register(s, i), self.dots.register(s, i)))
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> T::Register<S> {
-        T::times(s, self.y.rest(s), T::minus(s, self.g.rest(s), self.dots.rest(s)))
+    fn rest(&self, s: S) -> Group<T, S, 1> {
+        self.y.rest(s) * (self.g.rest(s) - self.dots.rest(s))
     }
 }

@@ -1,10 +1,10 @@
 //! Lines of neighbouring elements: departure 1.
 
-use super::{GROUP, Lines};
+use super::Lines;
 use crate::counters::{self, Counter};
 use crate::math::{Exp, registers};
 use crate::memory::{Block, Output};
-use crate::simd::{self, Group, Isa, Kernel, Lanes, MOST_LANES, Simd};
+use crate::simd::{self, Group, Isa, Kernel, LONG, Lanes, MOST_LANES, SHORT, Simd};
 use crate::threads::{self, Threads};
 
 /// y of each line whose elements are neighbours.
@@ -49,7 +49,7 @@ struct LinesInPlace<'a, T> {
 }
 
 /// Elements of a line in place that are copied together: whole groups, at any instruction set, so that sums are those of a line apart.
-const COPIED: usize = 2 * GROUP * MOST_LANES;
+const COPIED: usize = 2 * LONG * MOST_LANES;
 
 impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     type Output = ();
@@ -118,27 +118,26 @@ pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
 #[inline(always)]
 fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mut [T::Register<S>; 4]) {
     let ((x, x_tail), (y, y_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
-    let ((x_groups, x_rest), (y_groups, y_rest)) = (x.as_chunks::<GROUP>(), y.as_chunks_mut::<GROUP>());
+    let ((x_groups, x_rest), (y_groups, y_rest)) = (x.as_chunks::<LONG>(), y.as_chunks_mut::<LONG>());
     for (x, y) in x_groups.iter().zip(y_groups) {
-        *y = registers::exps_without_overflow(s, Group::<T, S, GROUP>::new(s, *x) - m).registers();
+        *y = registers::exp_without_overflow(Group::<T, S, LONG>::new(s, *x) - m).registers();
         for (i, y) in y.iter().enumerate() {
             sums[i % 4] = T::plus(s, sums[i % 4], *y);
         }
     }
-    let ((x_fours, x_rest), (y_fours, y_rest)) = (x_rest.as_chunks::<4>(), y_rest.as_chunks_mut::<4>());
+    let ((x_fours, x_rest), (y_fours, y_rest)) = (x_rest.as_chunks::<SHORT>(), y_rest.as_chunks_mut::<SHORT>());
     for (x, y) in x_fours.iter().zip(y_fours) {
-        *y = registers::exps_without_overflow(s, Group::<T, S, 4>::new(s, *x) - m).registers();
+        *y = registers::exp_without_overflow(Group::<T, S, SHORT>::new(s, *x) - m).registers();
         for (sum, y) in sums.iter_mut().zip(&*y) {
             *sum = T::plus(s, *sum, *y);
         }
     }
-    let m = T::splat(s, m);
     for (x, y) in x_rest.iter().zip(y_rest) {
-        *y = registers::exp_without_overflow::<T, S>(s, T::minus(s, *x, m));
+        *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
         sums[0] = T::plus(s, sums[0], *y);
     }
     if !x_tail.is_empty() {
-        let power = registers::exp_without_overflow::<T, S>(s, T::minus(s, T::load_partial(s, x_tail), m));
+        let power = registers::exp_without_overflow(Group::one(s, T::load_partial(s, x_tail)) - m).register();
         T::store_partial(s, y_tail, power);
         sums[1] = T::plus(s, sums[1], T::load_partial(s, y_tail));
     }

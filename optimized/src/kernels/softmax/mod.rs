@@ -17,7 +17,7 @@
 mod columns;
 mod lines;
 
-pub use columns::{backward_columns, exp_in_place, forward_columns, forward_columns_in_place, raise};
+pub use columns::{backward_columns, forward_columns, forward_columns_in_place, raise};
 pub use lines::{backward_lines, forward_lines, forward_lines_in_place, larger_lanes, largest};
 
 use super::elementwise::FUNCTION_TASK;
@@ -58,9 +58,6 @@ impl Lines {
         (elements / self.length.max(1)).clamp(STRIP, MOST_COLUMNS).next_multiple_of(STRIP)
     }
 }
-
-/// Registers whose exponentials are computed step by step: departure 6.
-pub const GROUP: usize = 8;
 
 /// Columns of a task are a multiple of it: several cache lines of each row.
 pub const STRIP: usize = 64;
