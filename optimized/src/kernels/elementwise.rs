@@ -144,10 +144,17 @@ impl<T: Lanes, S: Simd, F: Map<T>, X: Source<T, S>> Source<T, S> for Mapped<F, X
 }
 
 /// f of each pair of registers of a and b.
-struct Zipped<F, A, B> {
+pub struct Zipped<F, A, B> {
     f: F,
     a: A,
     b: B,
+}
+
+impl<'a, F, T: Lanes, S: Simd> Zipped<F, Split<'a, T, S>, Split<'a, T, S>> {
+    #[inline(always)]
+    pub fn new(f: F, a: &'a [T], b: &'a [T]) -> Self {
+        Self { f, a: Split::new(a), b: Split::new(b) }
+    }
 }
 
 impl<T: Lanes, S: Simd, F: Zip<T>, A: Source<T, S>, B: Source<T, S>> Source<T, S> for Zipped<F, A, B> {
@@ -217,7 +224,7 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipSlices<'_, T, F> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(F::COUNTER, Isa::of::<S>());
         debug_assert!(self.a.len() == self.output.len() && self.b.len() == self.output.len());
-        self.output.fill(s, Zipped { f: self.f, a: Split::new(self.a), b: Split::new(self.b) });
+        self.output.fill(s, Zipped::new(self.f, self.a, self.b));
     }
 }
 

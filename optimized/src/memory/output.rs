@@ -326,10 +326,10 @@ impl<'a, T: Lanes> From<&'a mut [T]> for Block<'a, T> {
 /// All of an output's memory, whose elements are overwritten, as a block that is written past the caches, where they would not hold it
 /// together with the `read` elements that it is computed from.
 pub fn past_caches<T: Lanes>(memory: &mut [T], read: usize) -> std::result::Result<Block<'_, T>, &mut [T]> {
-    if memory.len().saturating_add(read) < STREAMED_OF_ALL / size_of::<T>() {
-        return Err(memory);
+    match is_streamed_beside::<T>(read, memory.len()) {
+        true => Ok(Block { streamed: true, ..Block::from(memory) }),
+        false => Err(memory),
     }
-    Ok(Block { streamed: true, ..Block::from(memory) })
 }
 
 /// Memory every element of which was initialised before the call; counts them.
@@ -360,10 +360,21 @@ impl<T: Lanes> Output<'_, T> {
 
     /// All of the memory, in blocks of `size` elements (the last may be smaller).
     pub fn blocks(&mut self, size: usize) -> Blocks<'_, T> {
+        let streamed = is_streamed::<T>(self.len());
+        self.blocks_that(streamed, size)
+    }
+
+    /// The same, written past the caches where these would not hold them together with the `read` elements that they are computed from.
+    pub fn blocks_beside(&mut self, read: usize, size: usize) -> Blocks<'_, T> {
+        let streamed = is_streamed_beside::<T>(read, self.len());
+        self.blocks_that(streamed, size)
+    }
+
+    fn blocks_that(&mut self, streamed: bool, size: usize) -> Blocks<'_, T> {
         let size = size.max(1);
         match self {
             Self::Fresh(fresh) => {
-                let (used, streamed) = (fresh.is_used(), is_streamed::<T>(fresh.len));
+                let used = fresh.is_used();
                 let Fresh { memory, start, len, opened, .. } = &mut **fresh;
                 *opened.get_mut() = 0;
                 let chunks = match used {
@@ -373,11 +384,14 @@ impl<T: Lanes> Output<'_, T> {
                 Blocks { chunks, written: Some(opened), streamed }
             }
             Self::Given(memory) => {
-                let streamed = is_streamed::<T>(memory.len());
                 Blocks { chunks: Chunks::Used(memory.chunks_mut(size)), written: None, streamed }
             }
         }
     }
+}
+
+fn is_streamed_beside<T>(read: usize, len: usize) -> bool {
+    len.saturating_add(read) >= STREAMED_OF_ALL / size_of::<T>()
 }
 
 fn is_streamed<T>(len: usize) -> bool {

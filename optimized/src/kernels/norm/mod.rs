@@ -14,12 +14,12 @@ mod sums;
 
 pub use rules::Affine;
 
-use super::elementwise::BLOCK;
+use super::elementwise::{Mapped, Split, Zipped, map_registers};
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Isa, Kernel, Lanes, Simd};
 use crate::threads::{self, Threads};
-use rules::{Centre, Normalisation, Slope, differentiate, joined, normalise};
+use rules::{Centre, Normalisation, Slope, joined};
 use sums::Pass;
 
 /// Elements of a task of one thread, about.
@@ -110,27 +110,27 @@ impl<T: Lanes> Kernel for Write<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::BatchNorm2dByPass, Isa::of::<S>());
         let Planes { channels, area, .. } = self.input.planes;
-        let mut at = self.start;
-        for block in self.block.split(BLOCK) {
-            let mut y = block.open();
-            while !y.is_empty() {
-                let len = (area - at % area).min(y.len());
-                let (part, rest) = y.split_at_mut(len);
-                let (x, channel) = (&self.input.x[at..at + len], at / area % channels);
-                match self.how {
-                    How::Normalise(how) => normalise(s, x, part, how[channel]),
-                    How::Differentiate(g, how) => differentiate(x, &g[at..at + len], part, how[channel]),
-                }
-                at += len;
-                y = rest;
+        let (mut at, mut rest) = (self.start, self.block);
+        while rest.len() > 0 {
+            let len = (area - at % area).min(rest.len());
+            let (part, others) = rest.split_at(len);
+            let (x, channel) = (&self.input.x[at..at + len], at / area % channels);
+            match self.how {
+                How::Normalise(how) => part.fill(s, Mapped { f: how[channel], x: Split::new(x) }),
+                How::Differentiate(g, how) => part.fill(s, Zipped::new(how[channel], x, &g[at..at + len])),
             }
+            (at, rest) = (at + len, others);
         }
     }
 }
 
 /// Writes all elements, the tasks shared out.
 fn write<T: Lanes>((isa, threads): (Isa, Threads), input: Input<'_, T>, how: How<'_, T>, output: &mut Output<'_, T>) {
-    threads::for_each(threads, output.blocks(TASK).enumerate(), |(task, block)| {
+    let read = match how {
+        How::Normalise(_) => input.x.len(),
+        How::Differentiate(g, _) => input.x.len() + g.len(),
+    };
+    threads::for_each(threads, output.blocks_beside(read, TASK).enumerate(), |(task, block)| {
         simd::run(isa, Write { input, how, start: task * TASK, block });
     });
 }
@@ -140,7 +140,7 @@ type ChannelBlocks<'a, T> = Vec<Block<'a, T>>;
 
 /// What `work` makes of each channel and its planes of the output.
 fn by_channel<T: Lanes, R: Send>(
-    planes: Planes,
+    (planes, read): (Planes, usize),
     output: &mut Output<'_, T>,
     threads: Threads,
     results: &mut [R],
@@ -148,7 +148,7 @@ fn by_channel<T: Lanes, R: Send>(
 ) {
     let mut channels: Vec<ChannelBlocks<'_, T>> = Vec::with_capacity(planes.channels);
     channels.resize_with(planes.channels, || Vec::with_capacity(planes.images));
-    for (plane, block) in output.blocks(planes.area).enumerate() {
+    for (plane, block) in output.blocks_beside(read, planes.area).enumerate() {
         channels[plane % planes.channels].push(block);
     }
     let some = planes.channels_a_task();
@@ -205,7 +205,7 @@ impl<T: Lanes> Kernel for WriteInPlace<'_, T> {
         while !rest.is_empty() {
             let len = (area - at % area).min(rest.len());
             let (part, others) = rest.split_at_mut(len);
-            rules::normalise_in_place(s, part, self.how[at / area % channels]);
+            map_registers(s, self.how[at / area % channels], part);
             (at, rest) = (at + len, others);
         }
     }
@@ -225,7 +225,7 @@ pub fn normalise_by_own<T: Lanes>(
     }
     let mut moments = vec![Moments { mean: 0.0, variance: 0.0 }; planes.channels];
     if way == Way::ByChannel {
-        by_channel(planes, output, threads, &mut moments, |channel, blocks| {
+        by_channel((planes, input.x.len()), output, threads, &mut moments, |channel, blocks| {
             simd::run(isa, Forward { input, affine, channel, blocks }) // 1
         });
     } else {
@@ -260,10 +260,7 @@ impl<T: Lanes> Kernel for Forward<'_, T> {
         let moments = Moments { mean, variance };
         let how = affine.normalisation(channel, moments);
         for (image, block) in blocks.into_iter().enumerate() {
-            let x = input.planes.plane(input.x, image, channel);
-            for (block, x) in block.split(BLOCK).zip(x.chunks(BLOCK)) {
-                normalise(s, x, block.open(), how);
-            }
+            block.fill(s, Mapped { f: how, x: Split::new(input.planes.plane(input.x, image, channel)) });
         }
         moments
     }
@@ -308,7 +305,7 @@ impl<T: Lanes> Backward<'_, T> {
         }
         if way == Way::ByChannel {
             let mut sums = vec![[0.0; 2]; planes.channels];
-            by_channel(planes, output, threads, &mut sums, |channel, blocks| {
+            by_channel((planes, 2 * self.g.len()), output, threads, &mut sums, |channel, blocks| {
                 simd::run(isa, BackwardChannel { backward: self, channel, blocks }) // 1
             });
             return sums;
@@ -339,9 +336,7 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
         let slope = backward.slope(channel, sums);
         for (image, block) in blocks.into_iter().enumerate() {
             let (x, g) = (input.planes.plane(input.x, image, channel), input.planes.plane(g, image, channel));
-            for (block, (x, g)) in block.split(BLOCK).zip(x.chunks(BLOCK).zip(g.chunks(BLOCK))) {
-                differentiate(x, g, block.open(), slope);
-            }
+            block.fill(s, Zipped::new(slope, x, g));
         }
         sums
     }

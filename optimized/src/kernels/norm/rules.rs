@@ -1,7 +1,9 @@
 //! What becomes of each element. Numbers are those of the departures that the parent file lists.
 
 use super::Moments;
-use crate::simd::{Lanes, Simd};
+use crate::counters::Counter;
+use crate::kernels::elementwise::{Map, Zip};
+use crate::simd::{Group, Lanes, Simd};
 
 /// ε, the weight and the bias.
 #[derive(Clone, Copy)]
@@ -27,8 +29,8 @@ impl<T: Lanes> Centre<T> {
     }
 
     #[inline(always)]
-    pub(super) fn of(self, x: T) -> T {
-        (x - self.high) - self.low // 3
+    pub(super) fn of<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        x - self.high - self.low // 3
     }
 }
 
@@ -67,39 +69,17 @@ impl<T: Lanes> Affine<'_, T> {
     }
 }
 
-impl<T: Lanes> Normalisation<T> {
-    /// Of a register; the last product is rounded together with the sum, where there is a fused multiply-add.
+/// The last product is rounded together with the sum, where there is a fused multiply-add.
+impl<T: Lanes> Map<T> for Normalisation<T> {
+    const COUNTER: Counter = Counter::BatchNorm2dByPass;
+
     #[inline(always)]
-    fn of<S: Simd>(self, s: S, x: T::Register<S>) -> T::Register<S> {
-        let constant = |c| T::splat(s, c);
-        let centred = T::minus(s, T::minus(s, x, constant(self.centre.high)), constant(self.centre.low)); // 3
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>) -> Group<T, S, N> {
+        let centred = self.centre.of(x);
         match self.factors {
-            (factor, one) if one == T::ONE => T::multiply_add(s, centred, constant(factor), constant(self.bias)),
-            (a, b) => T::multiply_add(s, T::times(s, centred, constant(a)), constant(b), constant(self.bias)),
+            (factor, one) if one == T::ONE => centred.multiply_add(factor, self.bias),
+            (a, b) => (centred * a).multiply_add(b, self.bias),
         }
-    }
-}
-
-#[inline(always)]
-pub(super) fn normalise<T: Lanes, S: Simd>(s: S, x: &[T], y: &mut [T], how: Normalisation<T>) {
-    let ((x, x_rest), (y, y_rest)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
-    for (x, y) in x.iter().zip(y) {
-        *y = how.of(s, *x);
-    }
-    if !x_rest.is_empty() {
-        T::store_partial(s, y_rest, how.of(s, T::load_partial(s, x_rest)));
-    }
-}
-
-#[inline(always)]
-pub(super) fn normalise_in_place<T: Lanes, S: Simd>(s: S, elements: &mut [T], how: Normalisation<T>) {
-    let (registers, rest) = T::registers_mut::<S>(elements);
-    for x in registers {
-        *x = how.of(s, *x);
-    }
-    if !rest.is_empty() {
-        let y = how.of(s, T::load_partial(s, rest));
-        T::store_partial(s, rest, y);
     }
 }
 
@@ -112,18 +92,17 @@ pub(super) enum Slope<T> {
     Constant { factors: (T, T) },
 }
 
-#[inline(always)]
-pub(super) fn differentiate<T: Lanes>(x: &[T], g: &[T], dx: &mut [T], how: Slope<T>) {
-    match how {
-        Slope::Constant { factors } => {
-            for (dx, g) in dx.iter_mut().zip(g) {
-                *dx = (*g * factors.0) * factors.1;
-            }
-        }
-        Slope::Batch { centre, mean_g, projection, factors } => {
-            for ((x, g), dx) in x.iter().zip(g).zip(dx) {
-                let along = (centre.of(*x) * projection.0) * projection.1;
-                *dx = ((*g - mean_g - along) * factors.0) * factors.1;
+/// From x and g.
+impl<T: Lanes> Zip<T> for Slope<T> {
+    const COUNTER: Counter = Counter::BatchNorm2dByPass;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, x: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        match self {
+            Self::Constant { factors } => g * factors.0 * factors.1,
+            Self::Batch { centre, mean_g, projection, factors } => {
+                let along = centre.of(x) * projection.0 * projection.1;
+                (g - mean_g - along) * factors.0 * factors.1
             }
         }
     }

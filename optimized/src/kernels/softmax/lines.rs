@@ -2,6 +2,7 @@
 
 use super::Lines;
 use crate::counters::{self, Counter};
+use crate::kernels::elementwise::{Zip, Zipped};
 use crate::math::{Exp, registers};
 use crate::memory::{Block, Output};
 use crate::simd::{self, Group, Isa, Kernel, LONG, Lanes, MOST_LANES, SHORT, Simd};
@@ -189,18 +190,23 @@ impl<T: Lanes> Kernel for BackwardLines<'_, T> {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let operands = self.y.chunks(self.length).zip(self.g.chunks(self.length));
         for ((y, g), dx) in operands.zip(self.dx.split(self.length)) {
-            let dot = T::splat(s, dot::<T, S>(s, y, g));
-            let dx = dx.open();
-            let (dx, dx_tail) = T::registers_mut::<S>(dx);
-            let ((y, y_tail), (g, g_tail)) = (T::registers::<S>(y), T::registers::<S>(g));
-            for (dx, (y, g)) in dx.iter_mut().zip(y.iter().zip(g)) {
-                *dx = T::times(s, *y, T::minus(s, *g, dot));
-            }
-            if !dx_tail.is_empty() {
-                let difference = T::minus(s, T::load_partial(s, g_tail), dot);
-                T::store_partial(s, dx_tail, T::times(s, T::load_partial(s, y_tail), difference));
-            }
+            dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
         }
+    }
+}
+
+/// y·(g − dot).
+#[derive(Clone, Copy)]
+struct Gradient<T> {
+    dot: T,
+}
+
+impl<T: Lanes> Zip<T> for Gradient<T> {
+    const COUNTER: Counter = Counter::SoftmaxLines;
+
+    #[inline(always)]
+    fn apply<S: Simd, const N: usize>(self, y: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
+        y * (g - self.dot)
     }
 }
 
