@@ -5,7 +5,7 @@
 //! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them
 //! only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
-use super::{Lanes, Simd};
+use super::{Lanes, MOST_LANES, Simd};
 #[cfg(target_arch = "x86_64")]
 use bytemuck::cast;
 use bytemuck::{cast_slice, cast_slice_mut};
@@ -113,6 +113,30 @@ pub(super) fn times_power_of_two_f64<S: Simd>(s: S, y: S::f64s, shifted: S::f64s
     s.mul_f64s(s.mul_f64s(y, a), b)
 }
 
+/// Whole numbers as bytes, one a lane.
+#[inline(always)]
+pub(super) fn bytes_of_f32<S: Simd>(s: S, numbers: S::f32s) -> [u8; MOST_LANES] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_cvtepi32_epi8(v4.avx512f._mm512_cvttps_epi32(cast(numbers))));
+    }
+    let _ = s;
+    counts::<f32, S>(numbers)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn bytes_of_f64<S: Simd>(s: S, numbers: S::f64s) -> [u8; MOST_LANES] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        // The other half is 0.
+        let integers = v4.avx512f._mm512_zextsi256_si512(v4.avx512f._mm512_cvttpd_epi32(cast(numbers)));
+        return cast(v4.avx512f._mm512_cvtepi32_epi8(integers));
+    }
+    let _ = s;
+    counts::<f64, S>(numbers)
+}
+
 /// Functions that are single instructions on x86-64, and comparisons elsewhere.
 macro_rules! extremes {
     ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $is_larger:literal;)*) => {$(
@@ -141,6 +165,15 @@ extremes! {
 }
 
 #[inline(always)]
+fn counts<T: Lanes, S: Simd>(numbers: T::Register<S>) -> [u8; MOST_LANES] {
+    let mut bytes = [0; MOST_LANES];
+    for (byte, number) in bytes.iter_mut().zip(cast_slice::<_, T>(&[numbers])) {
+        *byte = number.count() as u8;
+    }
+    bytes
+}
+
+#[inline(always)]
 fn lane_by_lane<T: Lanes, S: Simd, const ODD: usize>(a: T::Register<S>, b: T::Register<S>) -> T::Register<S> {
     let (mut second, pairs) = (a, [a, b]);
     let pairs = cast_slice::<_, T>(&pairs).chunks_exact(2);
@@ -163,7 +196,7 @@ fn lanes_in_turn<T: Lanes, S: Simd>(a: T::Register<S>, b: T::Register<S>) -> [T:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{self, Isa, Kernel, MOST_LANES};
+    use crate::simd::{self, Isa, Kernel};
 
     struct Every<'a, T>(&'a [T], [&'a mut Vec<T>; 2]);
 

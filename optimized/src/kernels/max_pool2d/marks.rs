@@ -1,6 +1,8 @@
 //! What is remembered of where a window's largest element stands.
 
 use super::Problem;
+use crate::simd::{Lanes, Simd};
+use bytemuck::cast_slice;
 
 /// A place, or a tap.
 pub trait Mark: Copy + Send + Sync + 'static {
@@ -12,6 +14,14 @@ pub trait Mark: Copy + Send + Sync + 'static {
 
     /// The mark of a tap's number, of a window that starts at a place of the channel.
     fn new(start: i64, number: i64) -> Self;
+
+    /// The marks of a register's first lanes, of windows that start two columns apart, the first of them at a place of the channel.
+    #[inline(always)]
+    fn write<T: Lanes, S: Simd>(_: S, start: i64, numbers: T::Register<S>, marks: &mut [Self]) {
+        for (i, (mark, number)) in marks.iter_mut().zip(cast_slice::<_, T>(&[numbers])).enumerate() {
+            *mark = Self::new(start + 2 * i as i64, i64::from(number.count()));
+        }
+    }
 
     /// The mark of a tap of a window.
     #[inline(always)]
@@ -47,6 +57,14 @@ impl Mark for u8 {
     #[inline(always)]
     fn new(_: i64, number: i64) -> Self {
         number as Self
+    }
+    #[inline(always)]
+    fn write<T: Lanes, S: Simd>(s: S, _: i64, numbers: T::Register<S>, marks: &mut [Self]) {
+        let (bytes, lanes) = (T::bytes(s, numbers), T::lanes::<S>());
+        match marks.get_mut(..lanes) {
+            Some(marks) => marks.copy_from_slice(&bytes[..lanes]),
+            None => marks.iter_mut().zip(bytes).for_each(|(mark, byte)| *mark = byte),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! f64.
 
-use super::{Lanes, UninitRegisters};
+use super::{Lanes, MOST_LANES, UninitRegisters};
 use crate::simd::{Simd, beyond_pulp};
 use std::mem::MaybeUninit;
 use std::slice;
@@ -137,6 +137,10 @@ impl Lanes for f64 {
     #[inline(always)]
     fn count(self) -> u32 {
         (self + 4_503_599_627_370_496.0).to_bits() as u32
+    }
+    #[inline(always)]
+    fn bytes<S: Simd>(s: S, numbers: S::f64s) -> [u8; MOST_LANES] {
+        beyond_pulp::bytes_of_f64(s, numbers)
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {

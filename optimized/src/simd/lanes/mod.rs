@@ -144,6 +144,9 @@ pub trait Lanes:
         numbers
     }
 
+    /// Whole numbers of 0 to 255 as bytes, one a lane; what is behind these is 0.
+    fn bytes<S: Simd>(s: S, numbers: Self::Register<S>) -> [u8; MOST_LANES];
+
     /// A register of f64, of as many elements.
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s;
 

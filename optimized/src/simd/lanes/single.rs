@@ -1,6 +1,6 @@
 //! f32.
 
-use super::{Lanes, UninitRegisters};
+use super::{Lanes, MOST_LANES, UninitRegisters};
 use crate::simd::{Simd, beyond_pulp};
 use std::mem::MaybeUninit;
 use std::slice;
@@ -139,6 +139,10 @@ impl Lanes for f32 {
     fn count(self) -> u32 {
         // From 2²³ on, neighbours lie 1 apart: the integer stands in the low bits. A conversion would look for numbers that are none.
         (self + 8_388_608.0).to_bits() & 0x007F_FFFF
+    }
+    #[inline(always)]
+    fn bytes<S: Simd>(s: S, numbers: S::f32s) -> [u8; MOST_LANES] {
+        beyond_pulp::bytes_of_f32(s, numbers)
     }
     #[inline(always)]
     fn load_wide<S: Simd>(s: S, elements: &[Self]) -> S::f64s {
