@@ -383,9 +383,7 @@ impl<T: Lanes> Output<'_, T> {
                 };
                 Blocks { chunks, written: Some(opened), streamed }
             }
-            Self::Given(memory) => {
-                Blocks { chunks: Chunks::Used(memory.chunks_mut(size)), written: None, streamed }
-            }
+            Self::Given(memory) => Blocks { chunks: Chunks::Used(memory.chunks_mut(size)), written: None, streamed },
         }
     }
 }

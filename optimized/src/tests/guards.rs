@@ -302,11 +302,13 @@ fn guarded_marks<T: Float, M: max_pool2d::Mark + PartialEq>(
     marks[GUARD..GUARD + len].to_vec()
 }
 
-fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 2]) {
-    let windows = |size: usize| (size - 1) / 2 + 1;
+/// Windows of so many taps either way, two apart.
+fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 2], of: usize) {
+    let start = of - 2;
+    let windows = |size: usize| (size + 2 * start - of) / 2 + 1;
     let axis = |size| {
-        let mode = PaddingMode::Zeros;
-        Axis { size, kernel: 3, stride: 2, dilation: 1, start: 1, windows: windows(size), mode }
+        let (start, mode) = (start as i64, PaddingMode::Zeros);
+        Axis { size, kernel: of, stride: 2, dilation: 1, start, windows: windows(size), mode }
     };
     let problem = max_pool2d::Problem { axes: sizes.map(axis) };
     let (area, positions) = (sizes[0] * sizes[1], windows(sizes[0]) * windows(sizes[1]));
@@ -318,7 +320,7 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
         max_pool2d::backward_by_places(&problem, kernel, (g.get(), &places), Output::Given(dx));
     });
     let taps = guarded_marks(&problem, kernel, x.get(), channels * positions, 77_u8);
-    assert!(taps.iter().all(|&tap| tap < 9));
+    assert!(taps.iter().all(|&tap| usize::from(tap) < of * of));
     if problem.remembers_taps() {
         guarded("windows back, by taps", channels * area, |[dx]| {
             max_pool2d::backward_by_taps(&problem, kernel, (g.get(), &taps), Output::Given(dx));
@@ -329,9 +331,11 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
 #[test]
 fn windows_and_rows_are_written_and_nothing_else() {
     for kernel in kernels() {
-        for (channels, sizes) in [(1, [1, 1]), (3, [7, 9]), (2, [31, 67]), (33, [40, 41]), (3, [23, 115])] {
-            of_windows::<f32>(kernel, channels, sizes);
-            of_windows::<f64>(kernel, channels, sizes);
+        for (channels, sizes) in [(1, [2, 2]), (3, [7, 9]), (2, [31, 67]), (33, [40, 41]), (3, [23, 115])] {
+            for of in [2, 3] {
+                of_windows::<f32>(kernel, channels, sizes, of);
+                of_windows::<f64>(kernel, channels, sizes, of);
+            }
         }
         for (rows, size) in (1..40).map(|size| (5, size)).chain([(7001, 33)]) {
             let looked_up: Vec<usize> = (0..rows).map(|i| i * i % 11).collect();

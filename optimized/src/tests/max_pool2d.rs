@@ -156,7 +156,7 @@ fn elements_ask_the_windows_over_them() {
         two_apart([2, 3], 3, [1, 1]),
         two_apart([3, 4], 2, [1, 0]),
     ] {
-        for shape in [[2, 3, 17, 130], [1, 2, 40, 151], [3, 1, 5, 112]] {
+        for shape in [[2, 3, 17, 130], [1, 2, 40, 151], [3, 1, 5, 112], [2, 2, 6, 34], [3, 2, 7, 17]] {
             for ceil_mode in [false, true] {
                 check(options.clone().ceil_mode(ceil_mode), &special(&shape));
                 check(options.clone().ceil_mode(ceil_mode), &integers(&shape, 1));
@@ -168,13 +168,13 @@ fn elements_ask_the_windows_over_them() {
 /// What is added to an element comes in the order of the windows, whichever way they are found; what is not finite reaches no other.
 #[test]
 fn gradients_by_taps_are_those_by_places_to_the_last_bit() {
-    for kernel in [3, 4] {
-        let options = MaxPool2dOptions::new(kernel).stride(2).padding(1);
+    for (kernel, padding) in [(2, 0), (3, 1), (4, 1)] {
+        let options = MaxPool2dOptions::new(kernel).stride(2).padding(padding);
         let x = integers(&[2, 2, 31, 131], 1);
         let mut pools = [false, true].map(|asked| MaxPool2d::new(options.clone().return_indices(asked)).unwrap());
         let shape = pools[0].output_shape(x.shape()).unwrap();
         let mut g = tensor_f32(&shape, 3);
-        for (i, special) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().enumerate() {
+        for (i, special) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0].into_iter().enumerate() {
             g.as_mut_slice()[101 * i + 7] = special;
         }
         for execution in executions().into_iter().flatten() {

@@ -12,22 +12,24 @@
 //! 5. where the best stand is remembered only where it is asked for, as the number of the tap or the distance from the start of the
 //!    window; numbers are floating-point ones, which lanes choose among as among elements;
 //! 6. backward, of windows that are small and start two columns apart, each element asks those over it whether it was
-//!    their largest ([`backward_by_taps`]); of others, gradients are added up in the first-level cache ([`backward_by_places`]). Both
+//!    their largest ([`backward_by_taps`]), the one over it where they lie side by side; of others, gradients are added up in the first-level cache ([`backward_by_places`]). Both
 //!    write them from there: past all caches, where there are so many that they would not hold them;
 //! 7. threads take some windows, and backward some elements, that the shapes alone decide on.
 
 mod by_places;
 mod by_taps;
+mod by_tiles;
 mod forward;
 mod marks;
 
 pub use by_places::backward as backward_by_places;
-pub use by_taps::backward as backward_by_taps;
 pub use forward::{forward, forward_with_marks};
 pub use marks::Mark;
 
 use super::windows::Axis;
-use crate::simd::Lanes;
+use crate::memory::Output;
+use crate::simd::{Isa, Lanes};
+use crate::threads::Threads;
 
 /// Elements that a task of one thread reads, forward, or writes, backward: 5 to 20 µs of work.
 const TASK: usize = 1 << 16;
@@ -45,9 +47,15 @@ impl Problem {
         self.axes[0].size * self.axes[1].size
     }
 
+    /// Whether windows have two rows and two columns, and lie side by side.
+    fn is_tiled(&self) -> bool {
+        let is_tiled = |axis: &Axis| (axis.kernel, axis.stride, axis.dilation, axis.start) == (2, 2, 1, 0);
+        self.axes.iter().all(|axis| is_tiled(axis) && 2 * axis.windows <= axis.size)
+    }
+
     /// Whether a pass is to remember taps, and not places.
     pub fn remembers_taps(&self) -> bool {
-        by_taps::suits(self)
+        by_tiles::suits(self) || by_taps::suits(self)
     }
 
     /// The largest element of a window of a channel, and its tap; −∞ and none where it has no element.
@@ -64,5 +72,18 @@ impl Problem {
             }
         }
         best
+    }
+}
+
+/// Gradients, where a pass remembers taps.
+pub fn backward_by_taps<T: Lanes>(
+    problem: &Problem,
+    kernel: (Isa, Threads),
+    operands: (&[T], &[u8]),
+    dx: Output<'_, T>,
+) {
+    match by_tiles::suits(problem) {
+        true => by_tiles::backward(problem, kernel, operands, dx),
+        false => by_taps::backward(problem, kernel, operands, dx),
     }
 }

@@ -69,7 +69,7 @@ impl Plan {
             together,
             rows: ((together - 1) * height.stride + height.kernel.min(MOST_ROWS)).min(height.size),
             width: of_a_row,
-            tiles: tiles::suits(problem),
+            tiles: problem.is_tiled(),
             by_lanes: counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1,
         }
     }
