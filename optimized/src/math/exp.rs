@@ -35,6 +35,8 @@ pub trait Exp: Lanes {
     const LN_2_LOW: Self;
     /// p, the highest power first.
     const COEFFICIENTS: &'static [Self];
+    /// The same for |r| ≤ ln 2/32.
+    const SHORT: &'static [Self];
     /// Above it, eˣ overflows.
     const HIGHEST: Self;
     /// Below it, eˣ is 0.
@@ -54,6 +56,7 @@ impl Exp for f32 {
     const LN_2_LOW: Self = 1.428_606_8e-6;
     const COEFFICIENTS: &'static [Self] =
         &[1.989_103e-4, 1.393_368_6e-3, 8.333_31e-3, 4.166_646_3e-2, 1.666_666_7e-1, 0.5];
+    const SHORT: &'static [Self] = &[0.166_670_58, 0.500_016_2];
     const HIGHEST: Self = 88.722_84; // (2¹²⁸ − 2¹⁰³)'s logarithm, rounded up
     const LOWEST: Self = -103.972_08; // 2⁻¹⁵⁰'s, rounded up
     const INFINITY: Self = Self::INFINITY;
@@ -78,6 +81,13 @@ impl Exp for f64 {
         4.166_666_666_666_667e-2,
         1.666_666_666_666_667e-1,
         0.5,
+    ];
+    const SHORT: &'static [Self] = &[
+        1.388_912_921_917_732_4e-3,
+        8.333_472_062_038_745e-3,
+        4.166_666_665_964_317e-2,
+        1.666_666_666_441_336_3e-1,
+        5.000_000_000_000_006e-1,
     ];
     const HIGHEST: Self = 709.782_712_893_384; // the logarithm of the largest number
     const LOWEST: Self = -745.133_219_101_941_2; // 2⁻¹⁰⁷⁵'s
@@ -145,13 +155,31 @@ pub fn exp_without_overflow<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) 
 }
 
 /// ½eˣ of each lane whose x is not above `HIGHEST`, but of those below `NEGLIGIBLE`, ½e^`NEGLIGIBLE`: for sums where neither counts.
-/// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3: the largest error is 0.84 ulps in `f32`, 1.1 where there is
-/// no fused multiply-add, and that of e⁰, the largest power of a sum, is none. In `f64` it is 1 ulp of what the system's eˣ gives.
+/// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3, and AVX-512 looks sixteenths of n up, five steps less, in
+/// `f64` nine: the largest error is 0.99 ulps in `f32` by it, 0.84 by others, 1.1 where there is no fused multiply-add, and that of e⁰, the
+/// largest power of a sum, is none. In `f64` it is 1 ulp of what the system's eˣ gives.
 #[inline(always)]
 pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
-    let Reduced { shifted, r, .. } = reduced(x.at_least(T::NEGLIGIBLE));
+    let x = x.at_least(T::NEGLIGIBLE);
+    if Isa::of::<S>() == Isa::V4 {
+        return half_exp_by_table(x);
+    }
+    let Reduced { shifted, r, .. } = reduced(x);
     let y = polynomial(T::COEFFICIENTS, r).multiply_add(r, T::ONE).multiply_add(r, T::ONE);
     y * shifted.half_power_of_two()
+}
+
+/// ½eˣ of each lane whose x is from `NEGLIGIBLE` to `HIGHEST`; NaN of NaN. 2ⁿᐟ¹⁶ is looked up, which leaves |r| ≤ ln 2/32 and a short
+/// polynomial, of an error below 0.11 units of roundoff.
+#[inline(always)]
+fn half_exp_by_table<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    let sixteen = T::from(16);
+    let shifted = x.multiply_add(T::LOG2_E * sixteen, T::ROUNDING_OF_SIXTEENTHS);
+    let n = shifted - T::ROUNDING_OF_SIXTEENTHS;
+    let r = n.multiply_add(-T::LN_2_LOW / sixteen, n.multiply_add(-T::LN_2_HIGH / sixteen, x));
+    let power = shifted.half_power_of_sixteenths();
+    let growth = (r * r).multiply_add(polynomial(T::SHORT, r), r);
+    power.multiply_add(growth, power)
 }
 
 #[derive(Clone, Copy)]
@@ -227,7 +255,11 @@ mod tests {
     fn exponentials_of_sums_are_as_exact_as_stated() {
         for isa in Isa::available() {
             let [single, double] = [largest_errors::<f32>(isa, 23), largest_errors::<f64>(isa, 52)];
-            let stated = if isa == Isa::Scalar { 1.1 } else { 0.84 };
+            let stated = match isa {
+                Isa::Scalar => 1.1,
+                Isa::V4 => 0.99,
+                _ => 0.84,
+            };
             assert!(single[0] <= stated && double[0] <= stated + 0.5, "{isa}: {single:?}, {double:?}");
             // As much as conformance holds powers to.
             assert!(single[1] <= 2.0 && double[1] <= 2.5, "{isa}: {single:?}, {double:?}");

@@ -1,5 +1,5 @@
 //! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; the larger and the
-//! smaller of two lanes, the second of them where either is NaN; and a power of two times a number.
+//! smaller of two lanes, the second of them where either is NaN; a power of two times a number; and lanes as bytes.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`, and
 //! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them

@@ -129,6 +129,8 @@ methods! {
     where_less_or_equal(b, then, otherwise) = where_less_or_equal((this, b), then, otherwise);
     /// [`Lanes::half_power_of_two`].
     half_power_of_two() = half_power_of_two(this);
+    /// [`Lanes::half_power_of_sixteenths`].
+    half_power_of_sixteenths() = half_power_of_sixteenths(this);
     /// [`Lanes::times_power_of_two`].
     times_power_of_two(shifted) = times_power_of_two(this, shifted);
 }

@@ -8,6 +8,7 @@ mod beyond_pulp;
 mod group;
 mod lanes;
 mod prefetch;
+mod sixteenths;
 mod stream;
 
 pub use group::{Group, LONG, SHORT};

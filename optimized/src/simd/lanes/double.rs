@@ -1,7 +1,7 @@
 //! f64.
 
 use super::{Lanes, MOST_LANES, UninitRegisters};
-use crate::simd::{Simd, beyond_pulp};
+use crate::simd::{Simd, beyond_pulp, sixteenths};
 use std::mem::MaybeUninit;
 use std::slice;
 
@@ -14,6 +14,7 @@ impl Lanes for f64 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
+    const ROUNDING_OF_SIXTEENTHS: Self = Self::ROUNDING + 15.0 * 1022.0;
     const ROUNDING: Self = 6_755_399_441_055_744.0 + 1022.0;
 
     #[inline(always)]
@@ -156,6 +157,10 @@ impl Lanes for f64 {
         let mut bits = s.transmute_u64s_f64s(shifted);
         bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut bits)).iter_mut().for_each(|lane| *lane <<= 52);
         s.transmute_f64s_u64s(bits)
+    }
+    #[inline(always)]
+    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: S::f64s) -> S::f64s {
+        sixteenths::half_power_f64(s, shifted)
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f64s) -> (S::f64s, S::f64s) {

@@ -155,6 +155,11 @@ pub trait Lanes:
     const ROUNDING: Self;
     /// 2ⁿ⁻¹ of n + `ROUNDING`; infinity where n − 1 is one more than the largest exponent.
     fn half_power_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
+    /// As [`Lanes::ROUNDING`], of sixteenths: the low bits of n + `ROUNDING_OF_SIXTEENTHS` are sixteen times the biased
+    /// exponent of 2ⁿᐟ¹⁶⁻¹, rounded down, and the sixteenths beyond.
+    const ROUNDING_OF_SIXTEENTHS: Self;
+    /// 2ⁿᐟ¹⁶⁻¹, rounded, of n + `ROUNDING_OF_SIXTEENTHS`; a normal number.
+    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
     /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);

@@ -1,7 +1,7 @@
 //! f32.
 
 use super::{Lanes, MOST_LANES, UninitRegisters};
-use crate::simd::{Simd, beyond_pulp};
+use crate::simd::{Simd, beyond_pulp, sixteenths};
 use std::mem::MaybeUninit;
 use std::slice;
 
@@ -14,6 +14,7 @@ impl Lanes for f32 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
+    const ROUNDING_OF_SIXTEENTHS: Self = Self::ROUNDING + 15.0 * 126.0;
     const ROUNDING: Self = 12_582_912.0 + 126.0;
 
     #[inline(always)]
@@ -155,6 +156,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn half_power_of_two<S: Simd>(s: S, shifted: S::f32s) -> S::f32s {
         s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23)))
+    }
+    #[inline(always)]
+    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: S::f32s) -> S::f32s {
+        sixteenths::half_power_f32(s, shifted)
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f32s) -> (S::f32s, S::f32s) {
