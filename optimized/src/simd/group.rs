@@ -2,8 +2,7 @@
 //!
 //! The plain way is a function of one register after the other. But the steps of an exponential wait for one another, some four cycles
 //! each, and a machine looks only so far ahead for others that need not: of registers that take turns step by step, the next is always
-//! near. CrossEntropyLoss's sums of 1024x32000 exponentials take 4.5 ms by groups of eight on one thread of Zen 5, in `f64` 11.5, and one
-//! register after the other 5.0 and 14.2.
+//! near. tanh of 65,536 f32 takes 21 µs by groups of eight on one thread of Zen 5, 28 one register after the other; in `f64` 55 and 76.
 
 use super::{Lanes, Simd};
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -126,11 +126,7 @@ impl<T: Lanes> Kernel for Write<'_, T> {
 
 /// Writes all elements, the tasks shared out.
 fn write<T: Lanes>((isa, threads): (Isa, Threads), input: Input<'_, T>, how: How<'_, T>, output: &mut Output<'_, T>) {
-    let read = match how {
-        How::Normalise(_) => input.x.len(),
-        How::Differentiate(g, _) => input.x.len() + g.len(),
-    };
-    threads::for_each(threads, output.blocks_beside(read, TASK).enumerate(), |(task, block)| {
+    threads::for_each(threads, output.blocks(TASK).enumerate(), |(task, block)| {
         simd::run(isa, Write { input, how, start: task * TASK, block });
     });
 }
