@@ -12,8 +12,9 @@
 //! 5. where the best stand is remembered only where it is asked for, as the number of the tap or the distance from the start of the
 //!    window; numbers are floating-point ones, which lanes choose among as among elements;
 //! 6. backward, of windows that are small and start two columns apart, each element asks those over it whether it was
-//!    their largest ([`backward_by_taps`]), the one over it where they lie side by side; of others, gradients are added up in the first-level cache ([`backward_by_places`]). Both
-//!    write them from there: past all caches, where there are so many that they would not hold them;
+//!    their largest, of windows of 2x2 side by side the one over it ([`backward_by_taps`]); of others, gradients are added up in the
+//!    first-level cache ([`backward_by_places`]). All write them from there: past all caches, where there are so many that they would
+//!    not hold them;
 //! 7. threads take some windows, and backward some elements, that the shapes alone decide on.
 
 mod by_places;
