@@ -203,6 +203,7 @@ impl<T: Lanes, F: Map<T>> Kernel for MapInPlace<'_, T, F> {
 /// `elements[i] = f(elements[i])`, within a kernel.
 #[inline(always)]
 pub fn map_registers<T: Lanes, S: Simd, F: Map<T>>(s: S, f: F, elements: &mut [T]) {
+    const { assert!(F::GROUP == LONG || F::GROUP == SHORT) };
     match F::GROUP {
         LONG => map_groups::<T, S, LONG>(s, f, elements),
         _ => map_groups::<T, S, SHORT>(s, f, elements),
@@ -263,6 +264,7 @@ impl<T: Lanes, F: Zip<T>> Kernel for ZipInPlace<'_, T, F> {
 /// `elements[i] = f(a[i], elements[i])`, within a kernel.
 #[inline(always)]
 pub fn zip_registers<T: Lanes, S: Simd, F: Zip<T>>(s: S, f: F, a: &[T], elements: &mut [T]) {
+    const { assert!(F::GROUP == LONG || F::GROUP == SHORT) };
     match F::GROUP {
         LONG => zip_groups::<T, S, LONG>(s, f, a, elements),
         _ => zip_groups::<T, S, SHORT>(s, f, a, elements),

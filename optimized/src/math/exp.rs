@@ -155,8 +155,8 @@ pub fn exp_without_overflow<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) 
 }
 
 /// ½eˣ of each lane whose x is not above `HIGHEST`, but of those below `NEGLIGIBLE`, ½e^`NEGLIGIBLE`: for sums where neither counts.
-/// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3, and AVX-512 looks sixteenths of n up, five steps less, in
-/// `f64` nine: the largest error is 0.99 ulps in `f32` by it, 0.84 by others, 1.1 where there is no fused multiply-add, and that of e⁰, the
+/// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3, and AVX-512 looks sixteenths of n up, five steps of the
+/// polynomial less, in `f64` seven: the largest error is 0.99 ulps in `f32` by it, 0.84 by others, 1.1 where there is no fused multiply-add, and that of e⁰, the
 /// largest power of a sum, is none. In `f64` it is 1 ulp of what the system's eˣ gives.
 #[inline(always)]
 pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
@@ -170,7 +170,8 @@ pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> G
 }
 
 /// ½eˣ of each lane whose x is from `NEGLIGIBLE` to `HIGHEST`; NaN of NaN. 2ⁿᐟ¹⁶ is looked up, which leaves |r| ≤ ln 2/32 and a short
-/// polynomial, of an error below 0.11 units of roundoff.
+/// polynomial, of an error below 0.11 units of roundoff. It needs a fused multiply-add: n times the first part of ln 2/16 has more bits
+/// than a number.
 #[inline(always)]
 fn half_exp_by_table<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
     let sixteen = T::from(16);

@@ -5,6 +5,6 @@ mod pages;
 mod recycler;
 mod scratch;
 
-pub use output::{Block, Output, Source, count, fresh, past_caches, unwritten, zeros};
+pub use output::{Block, LINE, Output, Source, count, fresh, past_caches, unwritten, zeros};
 pub use recycler::{Recycled, Recycler};
 pub use scratch::{Scratch, Workspace, current, enter, scratch};

@@ -14,9 +14,8 @@ use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vocabulary::{Error, Result, Tensor};
 
-/// Where elements begin in memory that is recycled: at an address that is a multiple of a cache line, so that no register of
-/// theirs lies in two.
-const ALIGNMENT: usize = 64;
+/// Bytes of a cache line. Elements in memory that is recycled begin at one, so that no register of theirs lies in two.
+pub const LINE: usize = 64;
 
 /// Outputs of so many bytes, in memory that was used before, are written past the caches where kernels fill them: 16 MiB, the half of
 /// a large last-level cache, so that the output and what it is computed from are more than that holds. Copying 64 MiB so takes 0.5
@@ -68,8 +67,8 @@ fn is_recycled<T>(len: usize) -> bool {
 /// Memory for `len` elements, which begin at `start`, where it can be had: used before, or holding as many elements as come before
 /// the first.
 fn memory<T: Recycled>(len: usize) -> Option<(Vec<T>, usize)> {
-    let start = |memory: &Vec<T>| memory.as_ptr().align_offset(ALIGNMENT);
-    let due = len.checked_add(ALIGNMENT / size_of::<T>())?;
+    let start = |memory: &Vec<T>| memory.as_ptr().align_offset(LINE);
+    let due = len.checked_add(LINE / size_of::<T>())?;
     if let Some(memory) = recycler::take::<T>(due) {
         let start = start(&memory);
         return Some((memory, start));
@@ -119,7 +118,7 @@ fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result
     let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
     let tensor = if is_recycled::<T>(len) {
-        let due = len.checked_add(ALIGNMENT / size_of::<T>()).ok_or_else(too_large)?;
+        let due = len.checked_add(LINE / size_of::<T>()).ok_or_else(too_large)?;
         let (memory, used) = match recycler::take::<T>(due) {
             Some(memory) => (memory, true),
             None => {
@@ -130,7 +129,7 @@ fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result
                 (memory, false)
             }
         };
-        let start = memory.as_ptr().align_offset(ALIGNMENT);
+        let start = memory.as_ptr().align_offset(LINE);
         lent(shape, memory, start, len).map(|tensor| (tensor, used))
     } else {
         Tensor::full(shape, T::default()).map(|tensor| (tensor, false))
@@ -232,6 +231,7 @@ impl<'a, T: Lanes> Block<'a, T> {
     /// Writes the elements, group after group. Nobody touches them before an [`Arrival`] of this thread is dropped.
     #[inline(always)]
     fn write<S: Simd, X: Source<T, S>>(self, s: S, source: X) -> &'a mut [T] {
+        const { assert!(X::GROUP == LONG || X::GROUP == SHORT) };
         match X::GROUP {
             LONG => self.write_groups::<S, X, LONG>(s, source),
             _ => self.write_groups::<S, X, SHORT>(s, source),
@@ -244,22 +244,26 @@ impl<'a, T: Lanes> Block<'a, T> {
             Memory::Used(block) => {
                 Self::count(self.written, block.len());
                 let (slots, tail) = T::registers_mut::<S>(block);
-                let whole = slots.len() / N * N;
-                let (groups, rest) = slots.split_at_mut(whole);
-                match if self.streamed { Stream::new(groups) } else { Err(groups) } {
-                    Ok(mut groups) => {
-                        for i in 0..whole / N {
-                            groups.write_group(s, i, source.group::<N>(s, i).registers());
+                let (groups, count) = (slots.len() / N, slots.len());
+                match if self.streamed { Stream::new(slots) } else { Err(slots) } {
+                    Ok(mut slots) => {
+                        for i in 0..groups {
+                            slots.write_group(s, i, source.group::<N>(s, i).registers());
+                        }
+                        for i in N * groups..count {
+                            slots.write_group(s, i, source.group::<1>(s, i).registers());
                         }
                     }
-                    Err(groups) => {
-                        for (i, slots) in groups.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+                    Err(slots) => {
+                        let (groups, rest) = slots.as_chunks_mut::<N>();
+                        let whole = N * groups.len();
+                        for (i, slots) in groups.iter_mut().enumerate() {
                             *slots = source.group::<N>(s, i).registers();
                         }
+                        for (i, slot) in rest.iter_mut().enumerate() {
+                            *slot = source.group::<1>(s, whole + i).register();
+                        }
                     }
-                }
-                for (i, slot) in rest.iter_mut().enumerate() {
-                    *slot = source.group::<1>(s, whole + i).register();
                 }
                 if !tail.is_empty() {
                     T::store_partial(s, tail, source.rest(s).register());
@@ -292,6 +296,7 @@ impl<'a, T: Lanes> Block<'a, T> {
     /// The first `len` elements, which are not more than it has, and the others.
     pub fn split_at(self, len: usize) -> (Self, Self) {
         let Self { memory, written, streamed } = self;
+        let streamed_on = streamed && is_whole_lines::<T>(len);
         let (first, second) = match memory {
             Memory::Fresh(block) => {
                 let (first, second) = block.split_at_mut(len);
@@ -302,12 +307,13 @@ impl<'a, T: Lanes> Block<'a, T> {
                 (Memory::Used(first), Memory::Used(second))
             }
         };
-        (Self { memory: first, written, streamed }, Self { memory: second, written, streamed })
+        (Self { memory: first, written, streamed }, Self { memory: second, written, streamed: streamed_on })
     }
 
     /// The block in smaller ones of `size` elements (the last may be smaller).
     pub fn split(self, size: usize) -> impl Iterator<Item = Block<'a, T>> {
         let Self { memory, written, streamed } = self;
+        let streamed = streamed && is_whole_lines::<T>(size);
         let chunks = match memory {
             Memory::Fresh(block) => Chunks::Fresh(block.chunks_mut(size)),
             Memory::Used(block) => Chunks::Used(block.chunks_mut(size)),
@@ -372,6 +378,7 @@ impl<T: Lanes> Output<'_, T> {
 
     fn blocks_that(&mut self, streamed: bool, size: usize) -> Blocks<'_, T> {
         let size = size.max(1);
+        let streamed = streamed && is_whole_lines::<T>(size);
         match self {
             Self::Fresh(fresh) => {
                 let used = fresh.is_used();
@@ -386,6 +393,12 @@ impl<T: Lanes> Output<'_, T> {
             Self::Given(memory) => Blocks { chunks: Chunks::Used(memory.chunks_mut(size)), written: None, streamed },
         }
     }
+}
+
+/// Whether so many elements are whole cache lines. Of blocks that are not, some would begin within a register, where nothing is written
+/// past the caches: of these all are written in them, as to go from the one to the other and back takes longer than either.
+fn is_whole_lines<T>(len: usize) -> bool {
+    (len * size_of::<T>()).is_multiple_of(LINE)
 }
 
 fn is_streamed_beside<T>(read: usize, len: usize) -> bool {

@@ -7,11 +7,11 @@
 use super::{Lanes, Simd};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Registers that take each step of a long function together. In groups of 4, half as much is gained, in groups of 16 nothing.
+/// Registers that take each step of a long function together. On Zen 5, half as much is gained in groups of 4, and nothing in groups of 16.
 pub const LONG: usize = 8;
 
 /// The same of a short function, and of one of so many numbers at a time that eight registers of each are more than a machine has:
-/// BCELoss's two logarithms take 1.1 times as long by eight.
+/// BCELoss's two logarithms take 1.1 times as long by eight there.
 pub const SHORT: usize = 4;
 
 /// N registers. Operators and methods are those of [`Lanes`], of each register; a number stands for registers that are full of it.

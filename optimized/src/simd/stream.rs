@@ -58,7 +58,7 @@ impl<'a, R: Pod> Stream<'a, R> {
 
 /// Lets what this thread has written past the caches arrive, when it is dropped: before another thread can be told that it is there.
 /// Blocks are filled in [`threads::for_each`](crate::threads::for_each), which has one for each thread. To wait for it after each block
-/// would take MaxPool2d's gradient, of blocks of 8 KiB, 1.5 times as long on Zen 5.
+/// would take MaxPool2d's gradient by taps, of blocks of 8 KiB, 1.5 times as long on Zen 5.
 pub struct Arrival(());
 
 thread_local! {

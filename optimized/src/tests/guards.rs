@@ -331,7 +331,11 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
 #[test]
 fn windows_and_rows_are_written_and_nothing_else() {
     for kernel in kernels() {
-        for (channels, sizes) in [(1, [2, 2]), (3, [7, 9]), (2, [31, 67]), (33, [40, 41]), (3, [23, 115])] {
+        of_windows::<f32>(kernel, 1, [1, 1], 3);
+        of_windows::<f64>(kernel, 1, [1, 1], 3);
+        for (channels, sizes) in
+            [(1, [2, 2]), (3, [7, 9]), (2, [3, 16]), (2, [6, 17]), (2, [31, 67]), (33, [40, 41]), (3, [23, 115])]
+        {
             for of in [2, 3] {
                 of_windows::<f32>(kernel, channels, sizes, of);
                 of_windows::<f64>(kernel, channels, sizes, of);

@@ -3,7 +3,11 @@
 use super::calls::calls;
 use super::{assert_same_bits, executions, tensor_f32};
 use crate::memory::{Recycled, unwritten};
-use crate::{ReLU, ReLUOptions, Softmax, SoftmaxOptions, SoftmaxPass, Tensor};
+use crate::{
+    BCEWithLogitsLoss, BCEWithLogitsLossGradients, BCEWithLogitsLossOptions, BatchNorm2d, BatchNorm2dGradients,
+    BatchNorm2dOptions, Execution, MaxPool2d, MaxPool2dGradients, MaxPool2dOptions, ReLU, ReLUOptions, Reduction,
+    Sigmoid, SigmoidOptions, Softmax, SoftmaxGradients, SoftmaxOptions, SoftmaxPass, Tensor,
+};
 
 /// 16 MiB and some, not a whole number of registers.
 const LEN: usize = (1 << 22) + 5;
@@ -58,6 +62,110 @@ fn gradients_along_many_columns_are_those_along_few() {
                 dx.as_mut_slice().fill(f32::NAN); // For the next, as it is dropped.
             }
         }
+    }
+}
+
+/// A tensor that is to be overwritten, from a cache line's start on or, where `begins` is 1, an element behind it, where no register is
+/// written past the caches.
+fn beginning(shape: &[usize], begins: usize) -> Tensor<f32> {
+    let len: usize = shape.iter().product();
+    let memory = vec![f32::NAN; len + 32];
+    let start = memory.as_ptr().align_offset(64) + begins;
+    let tensor = Tensor::from_lent(shape, memory, start..start + len, drop).unwrap();
+    assert_eq!(tensor.as_slice().as_ptr().addr() % 64, 4 * begins);
+    tensor
+}
+
+/// What is written past the caches is what is written into them.
+fn same_wherever_it_begins(shape: &[usize], what: &str, write: impl Fn(&Execution, &mut Tensor<f32>)) {
+    for execution in executions().concat() {
+        let [past, due] = [0, 1].map(|begins| {
+            let mut tensor = beginning(shape, begins);
+            write(&execution, &mut tensor);
+            tensor
+        });
+        assert_same_bits(&past, &due, &format!("{what} of {shape:?}, {execution:?}"));
+        assert!(due.as_slice().iter().all(|x| x.is_finite()), "{what}: something was left out");
+    }
+}
+
+/// Blocks that are whole cache lines, and others; registers left behind groups, and elements behind registers.
+#[test]
+fn functions_and_losses_are_written_past_the_caches_as_into_them() {
+    let (x, g) = (tensor_f32(&[LEN], 1), tensor_f32(&[LEN], 2));
+    let t = x.map(|x| f32::from(x < 0.0));
+    same_wherever_it_begins(&[LEN], "sigmoid", |execution, y| {
+        let mut sigmoid = Sigmoid::new(SigmoidOptions::new()).unwrap();
+        sigmoid.set_execution(execution.clone()).unwrap();
+        sigmoid.forward_into(&x, y).unwrap();
+    });
+    let options = BCEWithLogitsLossOptions::new().reduction(Reduction::None);
+    same_wherever_it_begins(&[LEN], "terms", |execution, y| {
+        let mut loss = BCEWithLogitsLoss::new(options.clone()).unwrap();
+        loss.set_execution(execution.clone()).unwrap();
+        loss.forward_into(&x, &t, y).unwrap();
+    });
+    same_wherever_it_begins(&[LEN], "gradients of terms", |execution, dx| {
+        let mut loss = BCEWithLogitsLoss::new(options.clone()).unwrap();
+        loss.set_execution(execution.clone()).unwrap();
+        let pass = loss.forward_pass(&x, &t).unwrap();
+        let target = beginning(&[LEN], 0);
+        let input = std::mem::replace(dx, Tensor::scalar(0.0));
+        let mut gradients = BCEWithLogitsLossGradients { input, target };
+        loss.backward_into(&pass, &g, &mut gradients).unwrap();
+        *dx = gradients.input;
+    });
+}
+
+#[test]
+fn lines_and_planes_are_written_past_the_caches_as_into_them() {
+    for length in [1024, 1003] {
+        let shape = [4200, length];
+        let (y, g) = (tensor_f32(&shape, 1), tensor_f32(&shape, 2));
+        same_wherever_it_begins(&shape, "softmax back", |execution, dx| {
+            let mut softmax = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
+            softmax.set_execution(execution.clone()).unwrap();
+            let mut gradients = SoftmaxGradients { input: std::mem::replace(dx, Tensor::scalar(0.0)) };
+            softmax.backward_into(&SoftmaxPass { output: y.clone() }, &g, &mut gradients).unwrap();
+            *dx = gradients.input;
+        });
+    }
+    // By channel, of planes that are whole lines and of others, and by pass.
+    for shape in [[25, 32, 64, 64], [25, 32, 63, 65], [8, 4, 363, 363]] {
+        let (x, g) = (tensor_f32(&shape, 1), tensor_f32(&shape, 2));
+        same_wherever_it_begins(&shape, "normalisation", |execution, y| {
+            let mut norm = BatchNorm2d::new(BatchNorm2dOptions::new(shape[1])).unwrap();
+            norm.set_execution(execution.clone()).unwrap();
+            norm.forward_into(&x, y).unwrap();
+        });
+        same_wherever_it_begins(&shape, "normalisation back", |execution, dx| {
+            let mut norm = BatchNorm2d::new(BatchNorm2dOptions::new(shape[1])).unwrap();
+            norm.set_execution(execution.clone()).unwrap();
+            let pass = norm.forward_pass(&x).unwrap();
+            let input = std::mem::replace(dx, Tensor::scalar(0.0));
+            let [weight, bias] = [(); 2].map(|()| Some(Tensor::full(&[shape[1]], 0.0).unwrap()));
+            let mut gradients = BatchNorm2dGradients { input, weight, bias };
+            norm.backward_into(&pass, &g, &mut gradients).unwrap();
+            *dx = gradients.input;
+        });
+    }
+}
+
+/// Of 2x2, of rows of which some together are whole lines, or none that fit, and of windows over one another.
+#[test]
+fn gradients_of_windows_are_written_past_the_caches_as_into_them() {
+    for (kernel, padding, columns) in [(2, 0, 1100), (2, 0, 1031), (2, 0, 56), (3, 1, 113)] {
+        let shape = [1, 4, (1 << 20) / columns + 9, columns];
+        let mut pool = MaxPool2d::new(MaxPool2dOptions::new(kernel).stride(2).padding(padding)).unwrap();
+        let pass = pool.forward_pass(&tensor_f32(&shape, 1)).unwrap();
+        let g = tensor_f32(pass.output.shape(), 2);
+        same_wherever_it_begins(&shape, &format!("{kernel}x{kernel} back"), |execution, dx| {
+            let mut pool = MaxPool2d::new(MaxPool2dOptions::new(kernel).stride(2).padding(padding)).unwrap();
+            pool.set_execution(execution.clone()).unwrap();
+            let mut gradients = MaxPool2dGradients { input: std::mem::replace(dx, Tensor::scalar(0.0)) };
+            pool.backward_into(&pass, &g, &mut gradients).unwrap();
+            *dx = gradients.input;
+        });
     }
 }
 

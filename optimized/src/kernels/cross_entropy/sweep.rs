@@ -5,11 +5,12 @@ use crate::math::{Exp, registers};
 use crate::simd::{Group, LONG, MOST_LANES, Simd, prefetch};
 
 /// Elements of a line that are summed once their largest is known: so few that memory goes on ahead of the sweep while they are
-/// summed. 1024 lines of 32,000 f32 take 10.9 ms by blocks of 512, on one thread; by 4096, 14.9; in two sweeps, 16.5.
+/// summed. 1024 lines of 32,000 f32 took 10.9 ms by blocks of 512, on one thread of Zen 4, when powers took longer; by
+/// 4096, 14.9; in two sweeps, 16.5. On Zen 5, 256 take as long as 512, and 1024 more of `f64`.
 const BLOCK: usize = 512;
 
 /// Bytes of a line by which memory is asked for ahead of the sums, which would wait for it once for each block: of 1024 lines of 32,000
-/// f32, a tenth of the time on one thread of Zen 5, a fifth on two; by 8 KiB, a twentieth less on one, and on two as much.
+/// f32, a tenth of the time on one thread of Zen 5, a fifth on two; by 8 KiB it takes a twentieth longer on one thread, and as long on two.
 const AHEAD: usize = 1 << 14;
 
 /// m and Σ e^(x − m), of a line of at least one element.

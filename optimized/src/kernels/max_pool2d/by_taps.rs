@@ -7,7 +7,7 @@
 //! 2. taps are made numbers, and rows of them longer on both sides by taps that are none, so that no lane is outside;
 //! 3. gradients are added in the order of the windows, as they are by places.
 
-use super::{Mark, Problem, TASK};
+use super::{Mark, Problem, TASK, rows_of_a_part};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::memory::{Block, Output, scratch};
@@ -23,7 +23,8 @@ const PART: usize = 2048;
 const TAPS: usize = 4;
 
 /// The least elements of a row, for each window that is over one of them: of shorter rows, all that is done for one but the
-/// computation costs more than going by places. On Zen 5, 2x2 over 56 columns takes 0.9 of the time, over 28 1.2.
+/// computation costs more than going by places. (That was measured of 2x2 on Zen 5: 0.9 of the time over 56 columns, 1.2 over 28. Those
+/// side by side have a way of their own since.)
 const LEAST: usize = 56;
 
 /// How a problem is gone about.
@@ -67,7 +68,7 @@ pub fn suits(problem: &Problem) -> bool {
 impl<T: Lanes> Plan<T> {
     fn of(problem: &Problem) -> Self {
         let [height, width] = &problem.axes;
-        let (rows, start) = ((PART / width.size).max(1), width.start as usize);
+        let (rows, start) = (rows_of_a_part::<T>(width.size, PART), width.start as usize);
         let before = (width.kernel - 1).saturating_sub(start) / 2;
         let elements = width.size.div_ceil(2).next_multiple_of(MOST_LANES);
         let mut plan = Self {

@@ -28,7 +28,7 @@ pub use forward::{forward, forward_with_marks};
 pub use marks::Mark;
 
 use super::windows::Axis;
-use crate::memory::Output;
+use crate::memory::{LINE, Output};
 use crate::simd::{Isa, Lanes};
 use crate::threads::Threads;
 
@@ -76,6 +76,14 @@ impl Problem {
     }
 }
 
+/// Rows of `size` elements whose gradients are found before they are written: no more than fit into `most` elements, and whole cache lines,
+/// where as many are, since no others are written past the caches; at least one.
+fn rows_of_a_part<T>(size: usize, most: usize) -> usize {
+    let rows = (most / size).max(1);
+    let lines = (1..=LINE / size_of::<T>()).find(|rows| (rows * size * size_of::<T>()).is_multiple_of(LINE));
+    lines.filter(|lines| *lines <= rows).map_or(rows, |lines| rows / lines * lines)
+}
+
 /// Gradients, where a pass remembers taps.
 pub fn backward_by_taps<T: Lanes>(
     problem: &Problem,
@@ -86,5 +94,18 @@ pub fn backward_by_taps<T: Lanes>(
     match by_tiles::suits(problem) {
         true => by_tiles::backward(problem, kernel, operands, dx),
         false => by_taps::backward(problem, kernel, operands, dx),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows_of_a_part;
+
+    #[test]
+    fn parts_are_whole_lines_where_so_many_rows_fit() {
+        assert_eq!([56, 112, 113, 300].map(|size| rows_of_a_part::<f32>(size, 4096)), [72, 36, 32, 12]);
+        assert_eq!([1, 28, 113].map(|size| rows_of_a_part::<f64>(size, 2048)), [2048, 72, 16]);
+        // Sixteen rows would be whole lines.
+        assert_eq!([999, 5000].map(|size| rows_of_a_part::<f32>(size, 4096)), [4, 1]);
     }
 }
