@@ -76,7 +76,8 @@ impl<T: Exp> Map<T> for ExponentialLinear<T> {
     }
 }
 
-/// `x <= 0 ? g·α·eˣ : g` from the input x; or, from the output, `y <= 0 ? g·(y + α) : g`.
+/// `x <= 0 ? g·α·eˣ : g` from the input x; or, from the output, `y <= 0 ? g·(y + α) : g`. By four: the one is bound by memory, and the
+/// other takes as long by eight, of a million f32 1.05 times on Zen 5.
 #[derive(Clone, Copy)]
 pub struct ExponentialLinearBackward<T> {
     pub alpha: T,
