@@ -10,7 +10,7 @@
 //!    largest are reached.
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
 
-use super::{apply, polynomial};
+use super::{apply, polynomial, sixteenths};
 use crate::Float;
 use crate::counters::Counter;
 use crate::kernels::elementwise::{FUNCTION_TASK, Map};
@@ -37,6 +37,11 @@ pub trait Exp: Lanes {
     const COEFFICIENTS: &'static [Self];
     /// The same for |r| ≤ ln 2/32.
     const SHORT: &'static [Self];
+    /// 2^(j/16), rounded, and what that drops, in parts of it.
+    const SIXTEENTHS: &'static [Self; 16];
+    const LOST: &'static [Self; 16];
+    /// Half the powers, less j sixteenths of an exponent.
+    const HALVES: &'static [Self; 16];
     /// Above it, eˣ overflows.
     const HIGHEST: Self;
     /// Below it, eˣ is 0.
@@ -57,6 +62,9 @@ impl Exp for f32 {
     const COEFFICIENTS: &'static [Self] =
         &[1.989_103e-4, 1.393_368_6e-3, 8.333_31e-3, 4.166_646_3e-2, 1.666_666_7e-1, 0.5];
     const SHORT: &'static [Self] = &[0.166_670_58, 0.500_016_2];
+    const SIXTEENTHS: &'static [Self; 16] = &sixteenths::SINGLE_POWERS;
+    const LOST: &'static [Self; 16] = &sixteenths::SINGLE_LOST;
+    const HALVES: &'static [Self; 16] = &sixteenths::SINGLE_HALVES;
     const HIGHEST: Self = 88.722_84; // (2¹²⁸ − 2¹⁰³)'s logarithm, rounded up
     const LOWEST: Self = -103.972_08; // 2⁻¹⁵⁰'s, rounded up
     const INFINITY: Self = Self::INFINITY;
@@ -89,6 +97,9 @@ impl Exp for f64 {
         1.666_666_666_441_336_3e-1,
         5.000_000_000_000_006e-1,
     ];
+    const SIXTEENTHS: &'static [Self; 16] = &sixteenths::POWERS;
+    const LOST: &'static [Self; 16] = &sixteenths::LOST;
+    const HALVES: &'static [Self; 16] = &sixteenths::HALVES;
     const HIGHEST: Self = 709.782_712_893_384; // the logarithm of the largest number
     const LOWEST: Self = -745.133_219_101_941_2; // 2⁻¹⁰⁷⁵'s
     const INFINITY: Self = Self::INFINITY;
@@ -150,37 +161,50 @@ pub fn exp_of_any<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T
 /// The same of each lane whose x is not above `HIGHEST`, such as one that a maximum was subtracted from; NaN of NaN.
 #[inline(always)]
 pub fn exp_without_overflow<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
+    if Isa::of::<S>() == Isa::V4 {
+        let BySixteenths { n, r, places } = by_sixteenths(x.at_least(T::LOWEST - T::ONE)); // 5
+        let power = places.look_up(T::SIXTEENTHS);
+        let growth = (r * r).multiply_add(polynomial(T::SHORT, r), r + places.look_up(T::LOST));
+        return power.multiply_add(growth, power).times_power_of_floor(n); // 4
+    }
     let (y, shifted) = power(x);
     x.where_less(T::LOWEST, T::ZERO, y.times_power_of_two(shifted)) // 4, 5
 }
 
 /// ½eˣ of each lane whose x is not above `HIGHEST`, but of those below `NEGLIGIBLE`, ½e^`NEGLIGIBLE`: for sums where neither counts.
-/// NaN of NaN. What rounding 1 + r drops is not kept, four steps less than 3, and AVX-512 looks sixteenths of n up, five steps of the
-/// polynomial less, in `f64` seven: the largest error is 0.99 ulps in `f32` by it, 0.84 by others, 1.1 where there is no fused multiply-add, and that of e⁰, the
-/// largest power of a sum, is none. In `f64` it is 1 ulp of what the system's eˣ gives.
+/// NaN of NaN. What rounding drops is not kept, four steps less than 3, one by AVX-512: the largest error is 0.99 ulps in `f32` there,
+/// 0.84 by others, 1.1 where there is no fused multiply-add, and that of e⁰, the largest power of a sum, is none. In `f64` it is 1 ulp
+/// of what the system's eˣ gives.
 #[inline(always)]
 pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
     let x = x.at_least(T::NEGLIGIBLE);
     if Isa::of::<S>() == Isa::V4 {
-        return half_exp_by_table(x);
+        let BySixteenths { r, places, .. } = by_sixteenths(x);
+        let power = places.look_up(T::HALVES).raised_by_sixteenths(places);
+        let growth = (r * r).multiply_add(polynomial(T::SHORT, r), r);
+        return power.multiply_add(growth, power);
     }
     let Reduced { shifted, r, .. } = reduced(x);
     let y = polynomial(T::COEFFICIENTS, r).multiply_add(r, T::ONE).multiply_add(r, T::ONE);
     y * shifted.half_power_of_two()
 }
 
-/// ½eˣ of each lane whose x is from `NEGLIGIBLE` to `HIGHEST`; NaN of NaN. 2ⁿᐟ¹⁶ is looked up, which leaves |r| ≤ ln 2/32 and a short
-/// polynomial, of an error below 0.11 units of roundoff. It needs a fused multiply-add: n times the first part of ln 2/16 has more bits
-/// than a number.
+/// x = n·ln 2 + r, n of whole sixteenths, |r| ≤ ln 2/32, of each lane whose ⌊n⌋ has 10 bits (f32) or 13; NaN of NaN. It needs a fused
+/// multiply-add: n times the first part of ln 2 has more bits than a number.
+struct BySixteenths<G> {
+    n: G,
+    /// r, rounded, which drops next to nothing of eʳ.
+    r: G,
+    /// n + `ROUNDING_TO_SIXTEENTHS`.
+    places: G,
+}
+
 #[inline(always)]
-fn half_exp_by_table<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
-    let sixteen = T::from(16);
-    let shifted = x.multiply_add(T::LOG2_E * sixteen, T::ROUNDING_OF_SIXTEENTHS);
-    let n = shifted - T::ROUNDING_OF_SIXTEENTHS;
-    let r = n.multiply_add(-T::LN_2_LOW / sixteen, n.multiply_add(-T::LN_2_HIGH / sixteen, x));
-    let power = shifted.half_power_of_sixteenths();
-    let growth = (r * r).multiply_add(polynomial(T::SHORT, r), r);
-    power.multiply_add(growth, power)
+fn by_sixteenths<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> BySixteenths<Group<T, S, N>> {
+    let places = x.multiply_add(T::LOG2_E, T::ROUNDING_TO_SIXTEENTHS);
+    let n = places - T::ROUNDING_TO_SIXTEENTHS;
+    let r = n.multiply_add(-T::LN_2_LOW, n.multiply_add(-T::LN_2_HIGH, x));
+    BySixteenths { n, r, places }
 }
 
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ mod exp;
 mod exp_m1;
 mod ln;
 mod sigmoid;
+mod sixteenths;
 mod tanh;
 
 pub(crate) use exp::Exp;

@@ -113,6 +113,27 @@ pub(super) fn times_power_of_two_f64<S: Simd>(s: S, y: S::f64s, shifted: S::f64s
     s.mul_f64s(s.mul_f64s(y, a), b)
 }
 
+/// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x, which AVX-512 rounds once, and the others twice where it is subnormal.
+#[inline(always)]
+pub(super) fn times_power_of_floor_f32<S: Simd>(s: S, y: S::f32s, x: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_scalef_ps(cast(y), cast(x)));
+    }
+    // Fifteen sixteenths at most lie above n: less than half is left of them, on either side.
+    times_power_of_two_f32(s, y, s.add_f32s(s.sub_f32s(x, s.splat_f32s(15.0 / 32.0)), s.splat_f32s(f32::ROUNDING)))
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn times_power_of_floor_f64<S: Simd>(s: S, y: S::f64s, x: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_scalef_pd(cast(y), cast(x)));
+    }
+    times_power_of_two_f64(s, y, s.add_f64s(s.sub_f64s(x, s.splat_f64s(15.0 / 32.0)), s.splat_f64s(f64::ROUNDING)))
+}
+
 /// Whole numbers as bytes, one a lane.
 #[inline(always)]
 pub(super) fn bytes_of_f32<S: Simd>(s: S, numbers: S::f32s) -> [u8; MOST_LANES] {

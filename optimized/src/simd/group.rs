@@ -43,6 +43,16 @@ impl<T: Lanes, S: Simd, const N: usize> Group<T, S, N> {
         self.registers
     }
 
+    /// [`Lanes::look_up`] at places that these lanes tell.
+    #[inline(always)]
+    pub fn look_up(self, table: &[T; 16]) -> Self {
+        let mut to = self;
+        for i in 0..N {
+            to.registers[i] = T::look_up(self.s, table, self.registers[i]);
+        }
+        to
+    }
+
     /// k and m of [`Lanes::power_and_rest`].
     #[inline(always)]
     pub fn power_and_rest(self) -> (Self, Self) {
@@ -128,10 +138,12 @@ methods! {
     where_less_or_equal(b, then, otherwise) = where_less_or_equal((this, b), then, otherwise);
     /// [`Lanes::half_power_of_two`].
     half_power_of_two() = half_power_of_two(this);
-    /// [`Lanes::half_power_of_sixteenths`].
-    half_power_of_sixteenths() = half_power_of_sixteenths(this);
+    /// [`Lanes::raised_by_sixteenths`].
+    raised_by_sixteenths(shifted) = raised_by_sixteenths(this, shifted);
     /// [`Lanes::times_power_of_two`].
     times_power_of_two(shifted) = times_power_of_two(this, shifted);
+    /// [`Lanes::times_power_of_floor`].
+    times_power_of_floor(x) = times_power_of_floor(this, x);
 }
 
 /// Operators that are functions of [`Lanes`], register by register.

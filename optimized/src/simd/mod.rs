@@ -7,8 +7,8 @@
 mod beyond_pulp;
 mod group;
 mod lanes;
+mod look_up;
 mod prefetch;
-mod sixteenths;
 mod stream;
 
 pub use group::{Group, LONG, SHORT};

@@ -1,7 +1,7 @@
 //! f64.
 
 use super::{Lanes, MOST_LANES, UninitRegisters};
-use crate::simd::{Simd, beyond_pulp, sixteenths};
+use crate::simd::{Simd, beyond_pulp, look_up};
 use std::mem::MaybeUninit;
 use std::slice;
 
@@ -14,7 +14,7 @@ impl Lanes for f64 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
-    const ROUNDING_OF_SIXTEENTHS: Self = Self::ROUNDING + 15.0 * 1022.0;
+    const ROUNDING_TO_SIXTEENTHS: Self = 422_212_465_065_984.0;
     const ROUNDING: Self = 6_755_399_441_055_744.0 + 1022.0;
 
     #[inline(always)]
@@ -153,30 +153,35 @@ impl Lanes for f64 {
     }
     #[inline(always)]
     fn half_power_of_two<S: Simd>(s: S, shifted: S::f64s) -> S::f64s {
-        // pulp has no shifts of 64-bit lanes, so the lanes are shifted one by one, which the compiler joins.
-        let mut bits = s.transmute_u64s_f64s(shifted);
-        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut bits)).iter_mut().for_each(|lane| *lane <<= 52);
-        s.transmute_f64s_u64s(bits)
+        s.transmute_f64s_u64s(shifted_left::<S, 52>(s.transmute_u64s_f64s(shifted)))
     }
     #[inline(always)]
-    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: S::f64s) -> S::f64s {
-        sixteenths::half_power_f64(s, shifted)
+    fn look_up<S: Simd>(s: S, table: &[Self; 16], places: S::f64s) -> S::f64s {
+        look_up::look_up_f64(s, table, places)
+    }
+    #[inline(always)]
+    fn raised_by_sixteenths<S: Simd>(s: S, y: S::f64s, shifted: S::f64s) -> S::f64s {
+        let raise = shifted_left::<S, 48>(s.transmute_u64s_f64s(shifted));
+        s.transmute_f64s_u64s(s.add_u64s(s.transmute_u64s_f64s(y), raise))
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f64s) -> (S::f64s, S::f64s) {
-        // As for f32; but pulp has no shifts of 64-bit lanes, so the lanes are shifted one by one, which the compiler joins.
+        // As for f32.
         let offset = (Self::ROUNDING.to_bits()).wrapping_sub(2046);
         let exponents = s.sub_u64s(s.transmute_u64s_f64s(shifted), s.splat_u64s(offset));
         let mut low = exponents;
         bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut low)).iter_mut().for_each(|lane| *lane >>= 1);
-        let mut high = s.sub_u64s(exponents, low);
-        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut low)).iter_mut().for_each(|lane| *lane <<= 52);
-        bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut high)).iter_mut().for_each(|lane| *lane <<= 52);
-        (s.transmute_f64s_u64s(low), s.transmute_f64s_u64s(high))
+        let high = s.sub_u64s(exponents, low);
+        let power = |exponent| s.transmute_f64s_u64s(shifted_left::<S, 52>(exponent));
+        (power(low), power(high))
     }
     #[inline(always)]
     fn times_power_of_two<S: Simd>(s: S, y: S::f64s, shifted: S::f64s) -> S::f64s {
         beyond_pulp::times_power_of_two_f64(s, y, shifted)
+    }
+    #[inline(always)]
+    fn times_power_of_floor<S: Simd>(s: S, y: S::f64s, x: S::f64s) -> S::f64s {
+        beyond_pulp::times_power_of_floor_f64(s, y, x)
     }
     #[inline(always)]
     fn power_and_rest<S: Simd>(s: S, x: S::f64s) -> (S::f64s, S::f64s) {
@@ -189,4 +194,11 @@ impl Lanes for f64 {
         let k = s.sub_f64s(s.transmute_f64s_u64s(exponent), s.splat_f64s(4_503_599_627_370_496.0 + 1023.0));
         (k, s.transmute_f64s_u64s(s.add_u64s(mantissa, s.splat_u64s(root))))
     }
+}
+
+/// pulp has no shifts of 64-bit lanes, so the lanes are shifted one by one, which the compiler joins.
+#[inline(always)]
+fn shifted_left<S: Simd, const BITS: u32>(mut lanes: S::u64s) -> S::u64s {
+    bytemuck::cast_slice_mut::<_, u64>(slice::from_mut(&mut lanes)).iter_mut().for_each(|lane| *lane <<= BITS);
+    lanes
 }

@@ -155,16 +155,20 @@ pub trait Lanes:
     const ROUNDING: Self;
     /// 2ⁿ⁻¹ of n + `ROUNDING`; infinity where n − 1 is one more than the largest exponent.
     fn half_power_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
-    /// As [`Lanes::ROUNDING`], of sixteenths: the low bits of n + `ROUNDING_OF_SIXTEENTHS` are sixteen times the biased
-    /// exponent of 2ⁿᐟ¹⁶⁻¹, rounded down, and the sixteenths beyond.
-    const ROUNDING_OF_SIXTEENTHS: Self;
-    /// 2ⁿᐟ¹⁶⁻¹, rounded, of n + `ROUNDING_OF_SIXTEENTHS`; a normal number.
-    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: Self::Register<S>) -> Self::Register<S>;
+    /// The same of sixteenths: x + `ROUNDING_TO_SIXTEENTHS` − `ROUNDING_TO_SIXTEENTHS` is x, rounded to n/16, and the low four bits of
+    /// n/16 + `ROUNDING_TO_SIXTEENTHS` tell which sixteenth above ⌊n/16⌋.
+    const ROUNDING_TO_SIXTEENTHS: Self;
+    /// The elements of a table at the places that the low four bits of lanes tell.
+    fn look_up<S: Simd>(s: S, table: &[Self; 16], places: Self::Register<S>) -> Self::Register<S>;
+    /// y, whose exponent n is added to, sixteenths of it to the bits behind the exponent, of n/16 + `ROUNDING_TO_SIXTEENTHS`.
+    fn raised_by_sixteenths<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
     /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
     /// y·2ⁿ of n + `ROUNDING`; subnormal results may be rounded twice.
     fn times_power_of_two<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
+    /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x; subnormal results may be rounded twice.
+    fn times_power_of_floor<S: Simd>(s: S, y: Self::Register<S>, x: Self::Register<S>) -> Self::Register<S>;
     /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.
     fn power_and_rest<S: Simd>(s: S, x: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
 }

@@ -1,7 +1,7 @@
 //! f32.
 
 use super::{Lanes, MOST_LANES, UninitRegisters};
-use crate::simd::{Simd, beyond_pulp, sixteenths};
+use crate::simd::{Simd, beyond_pulp, look_up};
 use std::mem::MaybeUninit;
 use std::slice;
 
@@ -14,7 +14,7 @@ impl Lanes for f32 {
     const TWO: Self = 2.0;
     const SMALLEST_NORMAL: Self = Self::MIN_POSITIVE;
     const MAX: Self = Self::MAX;
-    const ROUNDING_OF_SIXTEENTHS: Self = Self::ROUNDING + 15.0 * 126.0;
+    const ROUNDING_TO_SIXTEENTHS: Self = 786_432.0;
     const ROUNDING: Self = 12_582_912.0 + 126.0;
 
     #[inline(always)]
@@ -158,8 +158,13 @@ impl Lanes for f32 {
         s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23)))
     }
     #[inline(always)]
-    fn half_power_of_sixteenths<S: Simd>(s: S, shifted: S::f32s) -> S::f32s {
-        sixteenths::half_power_f32(s, shifted)
+    fn look_up<S: Simd>(s: S, table: &[Self; 16], places: S::f32s) -> S::f32s {
+        look_up::look_up_f32(s, table, places)
+    }
+    #[inline(always)]
+    fn raised_by_sixteenths<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
+        let raise = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(19));
+        s.transmute_f32s_u32s(s.add_u32s(s.transmute_u32s_f32s(y), raise))
     }
     #[inline(always)]
     fn powers_of_two<S: Simd>(s: S, shifted: S::f32s) -> (S::f32s, S::f32s) {
@@ -174,6 +179,10 @@ impl Lanes for f32 {
     #[inline(always)]
     fn times_power_of_two<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
         beyond_pulp::times_power_of_two_f32(s, y, shifted)
+    }
+    #[inline(always)]
+    fn times_power_of_floor<S: Simd>(s: S, y: S::f32s, x: S::f32s) -> S::f32s {
+        beyond_pulp::times_power_of_floor_f32(s, y, x)
     }
     #[inline(always)]
     fn power_and_rest<S: Simd>(s: S, x: S::f32s) -> (S::f32s, S::f32s) {
