@@ -8,7 +8,10 @@
 //!    that only the last addition rounds at the scale of the result.
 //! 4. 2ⁿ is multiplied by one instruction of AVX-512, elsewhere in two factors, so that results grow subnormal gradually, and the
 //!    largest are reached.
-//! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is.
+//! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is, or come of a nearer x.
+//! 6. AVX-512 looks sixteen powers up in registers, so that n is one of whole sixteenths, |r| ≤ ln 2/32, and p short. What rounding
+//!    drops of the powers is added to eʳ − 1, so that again only the last addition rounds at the scale of the result: but for subnormal
+//!    results, which are rounded twice, the error is 0.56 ulps in `f32` at most. Softmax takes 0.8 of the time so on Zen 5.
 
 use super::{apply, polynomial, sixteenths};
 use crate::Float;
@@ -162,7 +165,7 @@ pub fn exp_of_any<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T
 #[inline(always)]
 pub fn exp_without_overflow<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> Group<T, S, N> {
     if Isa::of::<S>() == Isa::V4 {
-        let BySixteenths { n, r, places } = by_sixteenths(x.at_least(T::LOWEST - T::ONE)); // 5
+        let BySixteenths { n, r, places } = by_sixteenths(x.at_least(T::LOWEST - T::ONE)); // 5, 6
         let power = places.look_up(T::SIXTEENTHS);
         let growth = (r * r).multiply_add(polynomial(T::SHORT, r), r + places.look_up(T::LOST));
         return power.multiply_add(growth, power).times_power_of_floor(n); // 4

@@ -136,18 +136,21 @@ fn results_do_not_depend_on_threads() {
 /// A sample of what `conformance/examples/function_errors.rs` proves over all inputs: every 2,039th number of single precision.
 #[test]
 fn exp_errs_by_no_more_than_stated() {
-    let x: Vec<f32> = (0..=u32::MAX).step_by(2039).map(f32::from_bits).filter(|x| (-104.0..88.0).contains(x)).collect();
+    let x: Vec<f32> = (0..=u32::MAX).step_by(2039).map(f32::from_bits).filter(|x| *x < 88.0).collect();
     assert!(x.len() > 500_000);
     for isa in Isa::available() {
         let mut y = vec![0.0; x.len()];
         math::exp(isa, &x, &mut y).unwrap();
-        let mut largest = 0.0_f64;
+        // Of subnormal results, which are rounded twice, and of the others.
+        let mut largest = [0.0_f64; 2];
         for (&x, &y) in x.iter().zip(&y) {
             let exact = f64::from(x).exp();
+            let largest = &mut largest[usize::from(exact >= f64::from(f32::MIN_POSITIVE))];
             // The distance of the neighbours of the exact result: 2^(e − 23) in [2^e, 2^(e + 1)), 2^−149 below 2^−126.
             let exponent = ((exact.to_bits() >> 52) as i32 - 1023).max(-126);
-            largest = largest.max((f64::from(y) - exact).abs() / 2.0_f64.powi(exponent - 23));
+            *largest = largest.max((f64::from(y) - exact).abs() / 2.0_f64.powi(exponent - 23));
         }
-        assert!(0.5 < largest && largest <= math::EXP_ULPS_F32, "{isa}: {largest} ulps");
+        let stated = [math::EXP_ULPS_F32, if isa == Isa::V4 { 0.56 } else { math::EXP_ULPS_F32 }];
+        assert!((0..2).all(|i| 0.5 < largest[i] && largest[i] <= stated[i]), "{isa}: {largest:?} ulps");
     }
 }

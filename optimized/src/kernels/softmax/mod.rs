@@ -11,8 +11,8 @@
 //!    are computed from are written past it;
 //! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
 //! 5. threads take lines, or strips of columns, that the shape alone decides on;
-//! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns they are not:
-//!    [8, 21, 128, 128] of `f64` takes 3.7 ms so on Zen 5, and 3.2 one register after the other.
+//! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns it is four,
+//!    which by tasks of 344 KiB is 0 to 12 % faster on Zen 5 than one register after the other.
 
 mod columns;
 mod lines;
