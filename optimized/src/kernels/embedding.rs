@@ -1,16 +1,16 @@
 //! Rows of a table, gathered by index, and gradients added up by row.
 //!
 //! The plain loops are `y[place] = w[row[place]]`, and backward `dw[row[place]] += g[place]`. We depart from them:
-//! 1. forward, threads take places that the shape alone decides on; each copies four rows at a time, so that while one is waited for,
-//!    three others are on their way;
+//! 1. forward, threads take places that the shape alone decides on; while a row is copied, register by register, four others are on
+//!    their way, which were asked for;
 //! 2. backward, places are first sorted by row, without changing their order within a row; threads then take rows, so that each
 //!    row is written by one thread, and its gradients are added in the order of the plain loop, whatever the number of threads;
 //! 3. rows that do not occur, most of them where the table is large, become zeros as the threads come by, past the caches.
 
-use super::elementwise::{Equal, TASK};
+use super::elementwise::{Equal, Split, TASK};
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd, prefetch};
 use crate::threads::{self, Threads};
 
 /// `y[place] = w[row[place]]`, for rows of `size` elements.
@@ -37,41 +37,35 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::Embedding, Isa::of::<S>());
         let Self { w, size, rows, y } = self;
-        for (y, rows) in y.split(4 * size).zip(rows.chunks(4)) {
-            let y = y.open();
-            if let &[a, b, c, d] = rows {
-                copy_four(y, w, size, [a, b, c, d]);
-            } else {
-                for (y, row) in y.chunks_mut(size).zip(rows) {
+        if size < SHORT_ROW {
+            for (y, rows) in y.split(SHORT_ROW * size).zip(rows.chunks(SHORT_ROW)) {
+                for (y, row) in y.open().chunks_exact_mut(size).zip(rows) {
                     y.copy_from_slice(&w[row * size..][..size]);
                 }
             }
+            return;
+        }
+        for (i, (y, row)) in y.split(size).zip(rows).enumerate() {
+            if let Some(row) = rows.get(i + AHEAD) {
+                let (registers, _) = T::registers::<S>(&w[row * size..][..size.min(ASKED_FOR / size_of::<T>())]);
+                registers.iter().for_each(prefetch);
+            }
+            y.fill(s, Split::new(&w[row * size..][..size]));
         }
     }
 }
 
-/// Elements of a row that are copied before those of the next one.
-const PIECE: usize = 64;
+/// Rows of fewer elements are copied one by one: 4096 of 16 `f64` take 0.019 ms so on one thread of Zen 5, and 0.026 by registers.
+const SHORT_ROW: usize = 64;
 
-/// Copies four rows of `size` elements, piece by piece of each.
-#[inline(always)]
-fn copy_four<T: Lanes>(y: &mut [T], w: &[T], size: usize, rows: [usize; 4]) {
-    let (pieces, rest) = (size / PIECE, size % PIECE);
-    for piece in 0..pieces {
-        for (i, row) in rows.into_iter().enumerate() {
-            let at = piece * PIECE;
-            y[i * size + at..][..PIECE].copy_from_slice(&w[row * size + at..][..PIECE]);
-        }
-    }
-    if rest > 0 {
-        for (i, row) in rows.into_iter().enumerate() {
-            y[(i + 1) * size - rest..][..rest].copy_from_slice(&w[(row + 1) * size - rest..][..rest]);
-        }
-    }
-}
+/// So many rows ahead are asked for: 4096 of 256 `f64` take 0.22 ms on one thread of Zen 5, from 2 to 16 rows ahead, and 0.26 without.
+const AHEAD: usize = 4;
+
+/// Bytes of a row at most that are asked for: the machine finds the others itself.
+const ASKED_FOR: usize = 1 << 12;
 
 /// The places that hold each row.
 pub struct Places {

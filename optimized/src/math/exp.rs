@@ -10,8 +10,8 @@
 //!    largest are reached.
 //! 5. No lane branches: results beyond the range are chosen at the end, by comparisons that leave NaN as it is, or come of a nearer x.
 //! 6. AVX-512 looks sixteen powers up in registers, so that n is one of whole sixteenths, |r| ≤ ln 2/32, and p short. What rounding
-//!    drops of the powers is added to eʳ − 1, so that again only the last addition rounds at the scale of the result: but for subnormal
-//!    results, which are rounded twice, the error is 0.56 ulps in `f32` at most. Softmax takes 0.8 of the time so on Zen 5.
+//!    drops of the powers is added to eʳ − 1, so that again only the last addition rounds at the scale of the result. Softmax takes 0.8
+//!    of the time so on Zen 5. (Sigmoid, tanh and eˣ − 1 are of whole n.)
 
 use super::{apply, polynomial, sixteenths};
 use crate::Float;
@@ -32,7 +32,7 @@ pub const EXP_ULPS_F64: f64 = 0.9;
 /// Constants of the method, for each element type.
 pub trait Exp: Lanes {
     const LOG2_E: Self;
-    /// The leading bits of ln 2: so few that n times it is exact.
+    /// The leading bits of ln 2: so few that n times it is exact, n being whole.
     const LN_2_HIGH: Self;
     /// The rest.
     const LN_2_LOW: Self;
@@ -192,8 +192,8 @@ pub fn half_exp_of_sums<T: Exp, S: Simd, const N: usize>(x: Group<T, S, N>) -> G
     y * shifted.half_power_of_two()
 }
 
-/// x = n·ln 2 + r, n of whole sixteenths, |r| ≤ ln 2/32, of each lane whose ⌊n⌋ has 10 bits (f32) or 13; NaN of NaN. It needs a fused
-/// multiply-add: n times the first part of ln 2 has more bits than a number.
+/// x = n·ln 2 + r, n of whole sixteenths, |r| ≤ ln 2/32, of each lane whose eˣ is a number or little smaller than any; NaN of NaN. It
+/// needs a fused multiply-add: n times the first part of ln 2 has more bits than a number, but x less that has not.
 struct BySixteenths<G> {
     n: G,
     /// r, rounded, which drops next to nothing of eʳ.
@@ -226,7 +226,7 @@ impl<T: Exp> Map<T> for EveryExp {
 
 /// eˣ of each element, with an error of at most [`EXP_ULPS_F32`] or [`EXP_ULPS_F64`].
 ///
-/// e^NaN is NaN, e^∞ = ∞ and e^−∞ = 0; results below the smallest normal number are subnormal, and rounded twice but by AVX-512.
+/// e^NaN is NaN, e^∞ = ∞ and e^−∞ = 0; results below the smallest normal number are subnormal, and rounded twice.
 ///
 /// # Errors
 /// Where the machine lacks `isa`, or `output` is not as long as `input`.

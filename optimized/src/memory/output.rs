@@ -38,10 +38,12 @@ pub struct Fresh<T> {
 }
 
 /// A part of the memory of an output, to be filled or opened by the kernel that writes it. What it is made of is private: that
-/// elements are counted where they are written, and nowhere else, is what [`Fresh::tensor`] relies on.
+/// elements of memory that holds nothing yet are counted where they are written, and nowhere else, is what [`Fresh::tensor`] relies on.
+/// Others are counted as the blocks are handed out: an atomic operation waits for what was written past the caches, which for lines of
+/// 1 KiB takes longer than to write them.
 pub struct Block<'a, T> {
     memory: Memory<'a, T>,
-    /// The count of elements written, where somebody counts.
+    /// The count of elements written, where the memory holds nothing yet.
     written: Option<&'a AtomicUsize>,
     /// Whether it is written past the caches.
     streamed: bool,
@@ -150,7 +152,8 @@ impl<T: Lanes> Fresh<T> {
         self.memory.len() >= self.start + self.len
     }
 
-    /// The tensor, where every block was filled or opened; where one was not, all of it is zeros.
+    /// The tensor, where every block was filled or opened, of memory that was used before: handed out; where one was not, all of it is
+    /// zeros.
     #[allow(unsafe_code)]
     pub fn tensor(mut self, shape: &[usize]) -> Result<Tensor<T>> {
         let end = self.start + self.len;
@@ -159,9 +162,9 @@ impl<T: Lanes> Fresh<T> {
             self.memory.resize(end, T::ZERO);
         } else if !self.is_used() {
             // SAFETY: `opened` was set to 0 when the blocks were made, which are disjoint and cover the `len` elements from
-            // `start` on, where the memory holds `start`; a block is consumed by its filling or opening, which initialises all
-            // of its elements before it counts them. So a count of `len` says that these elements are initialised;
-            // `spare_capacity_mut` was at least that long.
+            // `start` on, where the memory holds `start`; a block of memory that holds nothing yet, as this, is consumed by its
+            // filling or opening, which initialises all of its elements before it counts them. So a count of `len` says that these
+            // elements are initialised; `spare_capacity_mut` was at least that long.
             unsafe { self.memory.set_len(end) };
         }
         let (layer, argument) = self.whose;
@@ -193,19 +196,10 @@ impl<'a, T: Lanes> Block<'a, T> {
         }
     }
 
-    fn count(written: Option<&AtomicUsize>, len: usize) {
-        if let Some(written) = written {
-            written.fetch_add(len, Ordering::Relaxed);
-        }
-    }
-
     /// The elements, for writing: zeros, or what the memory held before.
     pub fn open(self) -> &'a mut [T] {
         match self.memory {
-            Memory::Used(block) => {
-                Self::count(self.written, block.len());
-                block
-            }
+            Memory::Used(block) => block,
             Memory::Fresh(block) => {
                 for element in block.iter_mut() {
                     element.write(T::ZERO);
@@ -242,7 +236,6 @@ impl<'a, T: Lanes> Block<'a, T> {
     fn write_groups<S: Simd, X: Source<T, S>, const N: usize>(self, s: S, source: X) -> &'a mut [T] {
         match self.memory {
             Memory::Used(block) => {
-                Self::count(self.written, block.len());
                 let (slots, tail) = T::registers_mut::<S>(block);
                 let (groups, count) = (slots.len() / N, slots.len());
                 match if self.streamed { Stream::new(slots) } else { Err(slots) } {
@@ -338,11 +331,17 @@ pub fn past_caches<T: Lanes>(memory: &mut [T], read: usize) -> std::result::Resu
     }
 }
 
+fn count_written(written: Option<&AtomicUsize>, len: usize) {
+    if let Some(written) = written {
+        written.fetch_add(len, Ordering::Relaxed);
+    }
+}
+
 /// Memory every element of which was initialised before the call; counts them.
 #[inline(always)]
 #[allow(unsafe_code)]
 fn initialised<'a, T: Lanes>(block: &'a mut [MaybeUninit<T>], written: Option<&AtomicUsize>) -> &'a mut [T] {
-    Block::<T>::count(written, block.len());
+    count_written(written, block.len());
     // SAFETY: both callers, the functions just above, have written every element, and MaybeUninit<T> has T's layout.
     unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
 }
@@ -425,11 +424,15 @@ impl<'a, T> Iterator for Blocks<'a, T> {
     type Item = Block<'a, T>;
 
     fn next(&mut self) -> Option<Block<'a, T>> {
-        let memory = match &mut self.chunks {
-            Chunks::Fresh(blocks) => Memory::Fresh(blocks.next()?),
-            Chunks::Used(blocks) => Memory::Used(blocks.next()?),
+        let (memory, written) = match &mut self.chunks {
+            Chunks::Fresh(blocks) => (Memory::Fresh(blocks.next()?), self.written),
+            Chunks::Used(blocks) => {
+                let block = blocks.next()?;
+                count_written(self.written, block.len());
+                (Memory::Used(block), None)
+            }
         };
-        Some(Block { memory, written: self.written, streamed: self.streamed })
+        Some(Block { memory, written, streamed: self.streamed })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -89,7 +89,7 @@ pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2]
     lanes_in_turn::<f64, S>(a, b)
 }
 
-/// y·2ⁿ of n + [`Lanes::ROUNDING`], which AVX-512 rounds once, and the others twice where it is subnormal.
+/// y·2ⁿ of n + [`Lanes::ROUNDING`], by one instruction of AVX-512.
 #[inline(always)]
 pub(super) fn times_power_of_two_f32<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
     #[cfg(target_arch = "x86_64")]
@@ -113,7 +113,7 @@ pub(super) fn times_power_of_two_f64<S: Simd>(s: S, y: S::f64s, shifted: S::f64s
     s.mul_f64s(s.mul_f64s(y, a), b)
 }
 
-/// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x, which AVX-512 rounds once, and the others twice where it is subnormal.
+/// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x, by one instruction of AVX-512.
 #[inline(always)]
 pub(super) fn times_power_of_floor_f32<S: Simd>(s: S, y: S::f32s, x: S::f32s) -> S::f32s {
     #[cfg(target_arch = "x86_64")]

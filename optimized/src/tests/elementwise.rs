@@ -136,7 +136,7 @@ fn results_do_not_depend_on_threads() {
 /// A sample of what `conformance/examples/function_errors.rs` proves over all inputs: every 2,039th number of single precision.
 #[test]
 fn exp_errs_by_no_more_than_stated() {
-    let x: Vec<f32> = (0..=u32::MAX).step_by(2039).map(f32::from_bits).filter(|x| *x < 88.0).collect();
+    let x: Vec<f32> = (0..=u32::MAX).step_by(2039).map(f32::from_bits).filter(|x| *x <= 88.722_83).collect();
     assert!(x.len() > 500_000);
     for isa in Isa::available() {
         let mut y = vec![0.0; x.len()];
@@ -150,7 +150,7 @@ fn exp_errs_by_no_more_than_stated() {
             let exponent = ((exact.to_bits() >> 52) as i32 - 1023).max(-126);
             *largest = largest.max((f64::from(y) - exact).abs() / 2.0_f64.powi(exponent - 23));
         }
-        let stated = [math::EXP_ULPS_F32, if isa == Isa::V4 { 0.56 } else { math::EXP_ULPS_F32 }];
+        let stated = [math::EXP_ULPS_F32, if isa == Isa::V4 { 0.6 } else { math::EXP_ULPS_F32 }];
         assert!((0..2).all(|i| 0.5 < largest[i] && largest[i] <= stated[i]), "{isa}: {largest:?} ulps");
     }
 }

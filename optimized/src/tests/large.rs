@@ -5,8 +5,8 @@ use super::{assert_same_bits, executions, tensor_f32};
 use crate::memory::{Recycled, unwritten};
 use crate::{
     BCEWithLogitsLoss, BCEWithLogitsLossGradients, BCEWithLogitsLossOptions, BatchNorm2d, BatchNorm2dGradients,
-    BatchNorm2dOptions, Execution, MaxPool2d, MaxPool2dGradients, MaxPool2dOptions, ReLU, ReLUOptions, Reduction,
-    Sigmoid, SigmoidOptions, Softmax, SoftmaxGradients, SoftmaxOptions, SoftmaxPass, Tensor,
+    BatchNorm2dOptions, Embedding, EmbeddingOptions, Execution, MaxPool2d, MaxPool2dGradients, MaxPool2dOptions, ReLU,
+    ReLUOptions, Reduction, Sigmoid, SigmoidOptions, Softmax, SoftmaxGradients, SoftmaxOptions, SoftmaxPass, Tensor,
 };
 
 /// 16 MiB and some, not a whole number of registers.
@@ -41,21 +41,24 @@ fn large_outputs_are_written_whole_whatever_their_memory_held() {
 /// Of rows that are whole cache lines, and of others; those along few are not written past the caches.
 #[test]
 fn many_columns_are_those_of_few() {
-    for columns in [600_000, 600_003] {
+    for columns in [600_080, 600_083] {
         let shape = [2, 3, columns];
         let (y, g) = (tensor_f32(&shape, 1), tensor_f32(&shape, 2));
         for execution in executions().concat() {
             let mut softmax = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
             softmax.set_execution(execution.clone()).unwrap();
-            let forward = |x: &[f32], _: &[f32], n: usize| {
-                softmax.forward(&Tensor::from_vec(&[n, 3, columns], x.to_vec()).unwrap()).unwrap()
-            };
             let backward = |y: &[f32], g: &[f32], n: usize| {
                 let [y, g] = [y, g].map(|x| Tensor::from_vec(&[n, 3, columns], x.to_vec()).unwrap());
                 softmax.backward(&SoftmaxPass { output: y }, &g).unwrap().input
             };
-            same_as_of_halves(&[&y, &g], &format!("forward, {execution:?}, {columns} columns"), forward);
-            same_as_of_halves(&[&y, &g], &format!("backward, {execution:?}, {columns} columns"), backward);
+            same_as_of_halves(&[&y, &g], &format!("{execution:?}, {columns} columns"), backward);
+            let mut due = y.clone();
+            softmax.forward_in_place(&mut due).unwrap();
+            for _ in 0..2 {
+                let mut got = softmax.forward(&y).unwrap();
+                assert_same_bits(&got, &due, &format!("forward, {execution:?}, {columns} columns"));
+                got.as_mut_slice().fill(f32::NAN); // For the next, as it is dropped.
+            }
         }
     }
 }
@@ -136,6 +139,26 @@ fn lines_and_planes_are_written_past_the_caches_as_into_them() {
             let mut gradients = SoftmaxGradients { input: std::mem::replace(dx, Tensor::scalar(0.0)) };
             softmax.backward_into(&SoftmaxPass { output: y.clone() }, &g, &mut gradients).unwrap();
             *dx = gradients.input;
+        });
+    }
+    for columns in [600_080, 600_083] {
+        let shape = [2, 3, columns];
+        let x = tensor_f32(&shape, 1);
+        same_wherever_it_begins(&shape, "softmax along columns", |execution, y| {
+            let mut softmax = Softmax::new(SoftmaxOptions::new().dim(1)).unwrap();
+            softmax.set_execution(execution.clone()).unwrap();
+            softmax.forward_into(&x, y).unwrap();
+        });
+    }
+    // Rows that are whole lines, and others; the last ones of a task have none ahead.
+    for size in [256, 250] {
+        let embedding =
+            Embedding::<f32>::with_parameters(EmbeddingOptions::new(7, size), tensor_f32(&[7, size], 1)).unwrap();
+        let rows = Tensor::from_fn(&[16_800], |i| (i[0] * 5 % 7) as i64).unwrap();
+        same_wherever_it_begins(&[16_800, size], "rows", |execution, y| {
+            let mut embedding = embedding.clone();
+            embedding.set_execution(execution.clone()).unwrap();
+            embedding.forward_into(&rows, y).unwrap();
         });
     }
     // By channel, of planes that are whole lines and of others, and by pass.

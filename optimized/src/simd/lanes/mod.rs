@@ -160,14 +160,14 @@ pub trait Lanes:
     const ROUNDING_TO_SIXTEENTHS: Self;
     /// The elements of a table at the places that the low four bits of lanes tell.
     fn look_up<S: Simd>(s: S, table: &[Self; 16], places: Self::Register<S>) -> Self::Register<S>;
-    /// y, whose exponent n is added to, sixteenths of it to the bits behind the exponent, of n/16 + `ROUNDING_TO_SIXTEENTHS`.
+    /// y, to whose bits n sixteenths of one of the exponent are added, of n/16 + `ROUNDING_TO_SIXTEENTHS`.
     fn raised_by_sixteenths<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
     /// Two normal numbers whose product is 2ⁿ, of n + `ROUNDING`. Two, since one alone could not hold the power of a result
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
-    /// y·2ⁿ of n + `ROUNDING`; subnormal results may be rounded twice.
+    /// y·2ⁿ of n + `ROUNDING`.
     fn times_power_of_two<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
-    /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x; subnormal results may be rounded twice.
+    /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x.
     fn times_power_of_floor<S: Simd>(s: S, y: Self::Register<S>, x: Self::Register<S>) -> Self::Register<S>;
     /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.
     fn power_and_rest<S: Simd>(s: S, x: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
