@@ -191,6 +191,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn rows_are_copied_whatever_their_length() {
+        for (isa, size) in
+            Isa::available().into_iter().flat_map(|isa| [1, 3, 63, 64, 65, 256, 2001].map(|size| (isa, size)))
+        {
+            let w: Vec<f32> = (0..7 * size).map(|i| i as f32).collect();
+            for places in [1, AHEAD, AHEAD + 1, 300] {
+                let rows: Vec<usize> = (0..places).map(|i| i * i % 7).collect();
+                let mut y = vec![f32::NAN; places * size];
+                gather((isa, Threads::ONE), (&w, size), &rows, Output::Given(&mut y));
+                for (y, row) in y.chunks(size).zip(rows) {
+                    assert!(*y == w[row * size..][..size], "{isa}, {size} elements, {places} places");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn places_are_sorted_by_row_and_keep_their_order() {
         let places = Places::new(&[7, 2, 7, 0, 2, 7]);
         assert_eq!(places.rows, [(0, 0), (2, 1), (7, 3)]);
