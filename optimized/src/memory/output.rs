@@ -152,8 +152,8 @@ impl<T: Lanes> Fresh<T> {
         self.memory.len() >= self.start + self.len
     }
 
-    /// The tensor, where every block was filled or opened, of memory that was used before: handed out; where one was not, all of it is
-    /// zeros.
+    /// The tensor, where every block was filled or opened; where one was not, all of it is zeros. Of memory that was used before, blocks
+    /// that were handed out count, and hold what they held until they are written.
     #[allow(unsafe_code)]
     pub fn tensor(mut self, shape: &[usize]) -> Result<Tensor<T>> {
         let end = self.start + self.len;
@@ -342,7 +342,7 @@ fn count_written(written: Option<&AtomicUsize>, len: usize) {
 #[allow(unsafe_code)]
 fn initialised<'a, T: Lanes>(block: &'a mut [MaybeUninit<T>], written: Option<&AtomicUsize>) -> &'a mut [T] {
     count_written(written, block.len());
-    // SAFETY: both callers, the functions just above, have written every element, and MaybeUninit<T> has T's layout.
+    // SAFETY: both callers, `Block::open` and `Block::write_groups`, have written every element, and MaybeUninit<T> has T's layout.
     unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
 }
 
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_was_used_before_is_zeros_too_where_a_block_was_not_opened() {
+    fn memory_that_was_used_before_is_zeros_too_where_a_block_was_not_handed_out() {
         let len = recycler::SMALLEST / 2;
         for _ in 0..3 {
             let mut memory = fresh::<f32>("Test", "output", &[len]).unwrap();

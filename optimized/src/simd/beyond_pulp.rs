@@ -89,30 +89,6 @@ pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2]
     lanes_in_turn::<f64, S>(a, b)
 }
 
-/// y·2ⁿ of n + [`Lanes::ROUNDING`], by one instruction of AVX-512.
-#[inline(always)]
-pub(super) fn times_power_of_two_f32<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
-        let n = s.sub_f32s(shifted, s.splat_f32s(f32::ROUNDING));
-        return cast(v4.avx512f._mm512_scalef_ps(cast(y), cast(n)));
-    }
-    let (a, b) = f32::powers_of_two(s, shifted);
-    s.mul_f32s(s.mul_f32s(y, a), b)
-}
-
-/// The same.
-#[inline(always)]
-pub(super) fn times_power_of_two_f64<S: Simd>(s: S, y: S::f64s, shifted: S::f64s) -> S::f64s {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
-        let n = s.sub_f64s(shifted, s.splat_f64s(f64::ROUNDING));
-        return cast(v4.avx512f._mm512_scalef_pd(cast(y), cast(n)));
-    }
-    let (a, b) = f64::powers_of_two(s, shifted);
-    s.mul_f64s(s.mul_f64s(y, a), b)
-}
-
 /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x, by one instruction of AVX-512.
 #[inline(always)]
 pub(super) fn times_power_of_floor_f32<S: Simd>(s: S, y: S::f32s, x: S::f32s) -> S::f32s {
@@ -121,7 +97,8 @@ pub(super) fn times_power_of_floor_f32<S: Simd>(s: S, y: S::f32s, x: S::f32s) ->
         return cast(v4.avx512f._mm512_scalef_ps(cast(y), cast(x)));
     }
     // Fifteen sixteenths at most lie above n: less than half is left of them, on either side.
-    times_power_of_two_f32(s, y, s.add_f32s(s.sub_f32s(x, s.splat_f32s(15.0 / 32.0)), s.splat_f32s(f32::ROUNDING)))
+    let n = s.add_f32s(s.sub_f32s(x, s.splat_f32s(15.0 / 32.0)), s.splat_f32s(f32::ROUNDING));
+    f32::times_power_of_two(s, y, n)
 }
 
 /// The same.
@@ -131,7 +108,8 @@ pub(super) fn times_power_of_floor_f64<S: Simd>(s: S, y: S::f64s, x: S::f64s) ->
     if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
         return cast(v4.avx512f._mm512_scalef_pd(cast(y), cast(x)));
     }
-    times_power_of_two_f64(s, y, s.add_f64s(s.sub_f64s(x, s.splat_f64s(15.0 / 32.0)), s.splat_f64s(f64::ROUNDING)))
+    let n = s.add_f64s(s.sub_f64s(x, s.splat_f64s(15.0 / 32.0)), s.splat_f64s(f64::ROUNDING));
+    f64::times_power_of_two(s, y, n)
 }
 
 /// Whole numbers as bytes, one a lane.

@@ -38,9 +38,10 @@ fn large_outputs_are_written_whole_whatever_their_memory_held() {
     }
 }
 
-/// Of rows that are whole cache lines, and of others; those along few are not written past the caches.
+/// Gradients are those of the halves, outputs those in place, neither of which is written past the caches; of rows that are whole cache
+/// lines, and of others.
 #[test]
-fn many_columns_are_those_of_few() {
+fn many_columns_are_those_of_few_and_those_in_place() {
     for columns in [600_080, 600_083] {
         let shape = [2, 3, columns];
         let (y, g) = (tensor_f32(&shape, 1), tensor_f32(&shape, 2));
@@ -159,6 +160,8 @@ fn lines_and_planes_are_written_past_the_caches_as_into_them() {
             let mut embedding = embedding.clone();
             embedding.set_execution(execution.clone()).unwrap();
             embedding.forward_into(&rows, y).unwrap();
+            let due = rows.as_slice().iter().map(|row| &embedding.weight().as_slice()[*row as usize * size..][..size]);
+            assert!(y.as_slice().chunks(size).eq(due), "{execution:?}, rows of {size}");
         });
     }
     // By channel, of planes that are whole lines and of others, and by pass.

@@ -176,10 +176,6 @@ impl Lanes for f64 {
         (power(low), power(high))
     }
     #[inline(always)]
-    fn times_power_of_two<S: Simd>(s: S, y: S::f64s, shifted: S::f64s) -> S::f64s {
-        beyond_pulp::times_power_of_two_f64(s, y, shifted)
-    }
-    #[inline(always)]
     fn times_power_of_floor<S: Simd>(s: S, y: S::f64s, x: S::f64s) -> S::f64s {
         beyond_pulp::times_power_of_floor_f64(s, y, x)
     }

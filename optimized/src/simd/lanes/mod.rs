@@ -166,7 +166,11 @@ pub trait Lanes:
     /// that is subnormal, nor that of one just below the largest number.
     fn powers_of_two<S: Simd>(s: S, shifted: Self::Register<S>) -> (Self::Register<S>, Self::Register<S>);
     /// y·2ⁿ of n + `ROUNDING`.
-    fn times_power_of_two<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S>;
+    #[inline(always)]
+    fn times_power_of_two<S: Simd>(s: S, y: Self::Register<S>, shifted: Self::Register<S>) -> Self::Register<S> {
+        let (a, b) = Self::powers_of_two(s, shifted);
+        Self::times(s, Self::times(s, y, a), b)
+    }
     /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x.
     fn times_power_of_floor<S: Simd>(s: S, y: Self::Register<S>, x: Self::Register<S>) -> Self::Register<S>;
     /// k and m with x = m·2ᵏ, m in [√½, √2), of a positive normal number.

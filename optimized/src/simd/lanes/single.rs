@@ -177,10 +177,6 @@ impl Lanes for f32 {
         (power(low), power(high))
     }
     #[inline(always)]
-    fn times_power_of_two<S: Simd>(s: S, y: S::f32s, shifted: S::f32s) -> S::f32s {
-        beyond_pulp::times_power_of_two_f32(s, y, shifted)
-    }
-    #[inline(always)]
     fn times_power_of_floor<S: Simd>(s: S, y: S::f32s, x: S::f32s) -> S::f32s {
         beyond_pulp::times_power_of_floor_f32(s, y, x)
     }
