@@ -61,8 +61,8 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
     }
 }
 
-/// Rows of fewer bytes are copied one by one: 64 rows of 64 f32 take 0.6 µs so on Zen 5, in new memory, and 1.0 by registers, where each
-/// row is counted; of 100 `f64` they take the same, of 300 more.
+/// Rows of fewer bytes are copied as they come: 64 rows of 64 f32 take 0.6 µs so on Zen 5, in new memory, and 1.0 by registers, where
+/// each row is counted. Rows of 100 `f64` take as long either way, and of 300 a tenth less by registers.
 const SHORT_ROW: usize = 768;
 
 /// Elements of short rows that are opened together: half a first-level cache of `f64`.

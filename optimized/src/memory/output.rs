@@ -6,16 +6,12 @@
 //! small enough for the first-level cache, where it is zeroed there and then. Main memory is written once, and kernels never see
 //! what is uninitialised.
 
-use super::pages;
-use super::recycler::{self, Recycled, Recycler};
+use super::allocate::{LINE, count, is_recycled, lent, memory};
 use crate::simd::{Arrival, Group, LONG, Lanes, MOST_LANES, SHORT, Simd, Stream};
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vocabulary::{Error, Result, Tensor};
-
-/// Bytes of a cache line. Elements in memory that is recycled begin at one, so that no register of theirs lies in two.
-pub const LINE: usize = 64;
 
 /// Outputs of so many bytes, in memory that was used before, are written past the caches where kernels fill them: 16 MiB, the half of
 /// a large last-level cache, so that the output and what it is computed from are more than that holds. Copying 64 MiB so takes 0.5
@@ -56,42 +52,6 @@ enum Memory<'a, T> {
     Used(&'a mut [T]),
 }
 
-/// The number of elements of `shape`, where no product of its sizes overflows.
-pub fn count(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size.max(1))).map(|_| shape.iter().product())
-}
-
-/// Whether so many elements take memory that is recycled.
-fn is_recycled<T>(len: usize) -> bool {
-    len >= recycler::SMALLEST / size_of::<T>()
-}
-
-/// Memory for `len` elements, which begin at `start`, where it can be had: used before, or holding as many elements as come before
-/// the first.
-fn memory<T: Recycled>(len: usize) -> Option<(Vec<T>, usize)> {
-    let start = |memory: &Vec<T>| memory.as_ptr().align_offset(LINE);
-    let due = len.checked_add(LINE / size_of::<T>())?;
-    if let Some(memory) = recycler::take::<T>(due) {
-        let start = start(&memory);
-        return Some((memory, start));
-    }
-    let mut memory = reserved(due)?;
-    pages::prefer_huge(&mut memory);
-    let start = start(&memory);
-    memory.resize(start, T::default());
-    Some((memory, start))
-}
-
-/// Memory for so many elements, for which what is kept is freed where there is no other.
-fn reserved<T>(len: usize) -> Option<Vec<T>> {
-    let mut memory = Vec::new();
-    if memory.try_reserve_exact(len).is_err() {
-        Recycler::clear();
-        memory.try_reserve_exact(len).ok()?;
-    }
-    Some(memory)
-}
-
 /// A tensor's elements, on their way, in `shape`; `argument` is what an error calls them.
 pub fn fresh<T: Lanes>(layer: &'static str, argument: &'static str, shape: &[usize]) -> Result<Fresh<T>> {
     let too_large = || Error::too_large(layer, argument, shape);
@@ -99,51 +59,6 @@ pub fn fresh<T: Lanes>(layer: &'static str, argument: &'static str, shape: &[usi
     let (memory, start) =
         if is_recycled::<T>(len) { memory(len).ok_or_else(too_large)? } else { (Vec::with_capacity(len), 0) };
     Ok(Fresh { memory, start, len, opened: AtomicUsize::new(0), whose: (layer, argument) })
-}
-
-/// A tensor of zeros, refused where it cannot be stored.
-pub fn zeros<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
-    let (mut tensor, used) = recycled(layer, argument, shape)?;
-    if used {
-        tensor.as_mut_slice().fill(T::default());
-    }
-    Ok(tensor)
-}
-
-/// A tensor all of whose elements the caller overwrites: zeros, or what the memory held before.
-pub fn unwritten<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<Tensor<T>> {
-    recycled(layer, argument, shape).map(|(tensor, _)| tensor)
-}
-
-/// A tensor of zeros; or of what its memory, which was used before, held.
-fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result<(Tensor<T>, bool)> {
-    let too_large = || Error::too_large(layer, argument, shape);
-    let len = count(shape).ok_or_else(too_large)?;
-    let tensor = if is_recycled::<T>(len) {
-        let due = len.checked_add(LINE / size_of::<T>()).ok_or_else(too_large)?;
-        let (memory, used) = match recycler::take::<T>(due) {
-            Some(memory) => (memory, true),
-            None => {
-                // `vec!` aborts where memory cannot be had; where it can, it takes pages of zeros that nobody has touched.
-                drop(reserved::<T>(due).ok_or_else(too_large)?);
-                let mut memory = vec![T::default(); due];
-                pages::prefer_huge(&mut memory);
-                (memory, false)
-            }
-        };
-        let start = memory.as_ptr().align_offset(LINE);
-        lent(shape, memory, start, len).map(|tensor| (tensor, used))
-    } else {
-        Tensor::full(shape, T::default()).map(|tensor| (tensor, false))
-    };
-    tensor.map_err(|error| error.of(layer, argument))
-}
-
-/// The tensor of `len` elements from `start` on, in memory that is recycled.
-fn lent<T: Recycled>(shape: &[usize], mut memory: Vec<T>, start: usize, len: usize) -> Result<Tensor<T>> {
-    // Initialised to its end: as much as the next who asks for so many elements is due.
-    memory.resize(memory.capacity(), T::default());
-    Tensor::from_lent(shape, memory, start..start + len, recycler::give_back)
 }
 
 impl<T: Lanes> Fresh<T> {
@@ -448,6 +363,8 @@ impl<T> ExactSizeIterator for Blocks<'_, T> {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::allocate::zeros;
+    use crate::memory::recycler;
 
     #[test]
     fn blocks_that_were_not_opened_are_zeros() {
