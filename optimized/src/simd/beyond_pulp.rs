@@ -1,9 +1,10 @@
-//! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; the larger and the
-//! smaller of two lanes, the second of them where either is NaN; a power of two times a number; and lanes as bytes.
+//! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; lanes one further; the
+//! larger and the smaller of two lanes, the second of them where either is NaN; a power of two times a number; and lanes as bytes.
 //!
-//! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`, and
-//! `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single instructions of them
-//! only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
+//! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`,
+//! `further[i + 1] = x[i]`, and `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single
+//! instructions of them only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the
+//! compiler elsewhere.
 
 use super::{Lanes, MOST_LANES, Simd};
 #[cfg(target_arch = "x86_64")]
@@ -87,6 +88,35 @@ pub(super) fn in_turn_f64<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2]
     }
     let _ = s;
     lanes_in_turn::<f64, S>(a, b)
+}
+
+/// The last lane of `before`, and then those of x but its last.
+#[inline(always)]
+pub(super) fn one_further_f32<S: Simd>(s: S, before: S::f32s, x: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_alignr_epi32::<15>(cast(x), cast(before)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        // The last half of what is before, and the first of x: halves of registers are shifted each by itself.
+        let halves = v3.avx2._mm256_permute2x128_si256::<0x21>(cast(before), cast(x));
+        return cast(v3.avx2._mm256_alignr_epi8::<12>(cast(x), halves));
+    }
+    let _ = s;
+    lanes_one_further::<f32, S>(before, x)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn one_further_f64<S: Simd>(s: S, before: S::f64s, x: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        return cast(v4.avx512f._mm512_alignr_epi64::<7>(cast(x), cast(before)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        let halves = v3.avx2._mm256_permute2x128_si256::<0x21>(cast(before), cast(x));
+        return cast(v3.avx2._mm256_alignr_epi8::<8>(cast(x), halves));
+    }
+    let _ = s;
+    lanes_one_further::<f64, S>(before, x)
 }
 
 /// y·2ⁿ, n being ⌊x⌋ of whole sixteenths x, by one instruction of AVX-512.
@@ -183,6 +213,14 @@ fn lane_by_lane<T: Lanes, S: Simd, const ODD: usize>(a: T::Register<S>, b: T::Re
 }
 
 #[inline(always)]
+fn lanes_one_further<T: Lanes, S: Simd>(before: T::Register<S>, x: T::Register<S>) -> T::Register<S> {
+    let lanes = T::lanes::<S>();
+    let (mut further, both) = (x, [before, x]);
+    cast_slice_mut::<_, T>(from_mut(&mut further)).copy_from_slice(&cast_slice(&both)[lanes - 1..][..lanes]);
+    further
+}
+
+#[inline(always)]
 fn lanes_in_turn<T: Lanes, S: Simd>(a: T::Register<S>, b: T::Register<S>) -> [T::Register<S>; 2] {
     let (mut pairs, even, odd) = ([a, b], [a], [b]);
     let lanes = cast_slice::<_, T>(&even).iter().zip(cast_slice::<_, T>(&odd));
@@ -197,35 +235,38 @@ mod tests {
     use super::*;
     use crate::simd::{self, Isa, Kernel};
 
-    struct Every<'a, T>(&'a [T], [&'a mut Vec<T>; 2]);
+    struct Every<'a, T>(&'a [T], [&'a mut Vec<T>; 3]);
 
     impl<T: Lanes> Kernel for Every<'_, T> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, s: S) {
-            let (registers, [even, odd]) = (T::registers::<S>(self.0).0, self.1);
+            let (registers, [even, odd, further]) = (T::registers::<S>(self.0).0, self.1);
             even.extend_from_slice(cast_slice(&[T::even(s, registers[0], registers[1])]));
             odd.extend_from_slice(cast_slice(&[T::odd(s, registers[0], registers[1])]));
             let again = T::in_turn(s, T::even(s, registers[0], registers[1]), T::odd(s, registers[0], registers[1]));
             assert_eq!(cast_slice::<_, T>(&again), cast_slice::<_, T>(&registers[..2]));
+            further.extend_from_slice(cast_slice(&[T::one_further(s, registers[0], registers[1])]));
         }
     }
 
     fn every_second<T: Lanes>() {
         let numbers: Vec<T> = (0..2 * MOST_LANES).map(|i| T::narrow(i as f64)).collect();
         for isa in Isa::available() {
-            let (mut even, mut odd) = (Vec::new(), Vec::new());
-            simd::run(isa, Every(&numbers, [&mut even, &mut odd]));
-            assert!(!even.is_empty() && even.len() == odd.len());
+            let [mut even, mut odd, mut further] = [const { Vec::new() }; 3];
+            simd::run(isa, Every(&numbers, [&mut even, &mut odd, &mut further]));
+            let lanes = even.len();
+            assert!(lanes > 0 && odd.len() == lanes);
             for (i, (even, odd)) in even.into_iter().zip(odd).enumerate() {
                 assert_eq!((even, odd), (numbers[2 * i], numbers[2 * i + 1]), "{isa}");
             }
+            assert_eq!(further, numbers[lanes - 1..][..lanes], "{isa}");
         }
     }
 
     #[test]
-    fn every_second_lane_in_order_and_in_turn_again() {
+    fn lanes_are_moved_to_where_they_belong() {
         every_second::<f32>();
         every_second::<f64>();
     }

@@ -3,7 +3,8 @@
 //! The plain loop is `for each window, for i, for j: if x is the first, or x > best, or x is NaN { best = x }`, over the elements
 //! inside the input ([`Problem::largest`]). We depart from it:
 //! 1. the largest of the taps along the width is found once for each row of the input, and windows of several rows take the largest of
-//!    those: the first of equals is the same, since rows come first. Windows of 2x2 that lie side by side keep nothing (`tiles.rs`);
+//!    those: the first of equals is the same, since rows come first. Windows of 2x2 that lie side by side keep nothing
+//!    (`forward/tiles.rs`), nor do those of three columns that start two apart (`forward/threes.rs`);
 //! 2. windows side by side in a row take a lane each, but for those of thousands of rows, or of places millions apart;
 //! 3. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
 //!    again by the plain loop: only its place is not known;

@@ -132,6 +132,10 @@ impl Lanes for f64 {
         beyond_pulp::every_second_f64::<S, 1>(s, a, b)
     }
     #[inline(always)]
+    fn one_further<S: Simd>(s: S, before: S::f64s, x: S::f64s) -> S::f64s {
+        beyond_pulp::one_further_f64(s, before, x)
+    }
+    #[inline(always)]
     fn in_turn<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> [S::f64s; 2] {
         beyond_pulp::in_turn_f64(s, a, b)
     }

@@ -118,6 +118,8 @@ pub trait Lanes:
     fn even<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// Lanes 1, 3, 5 … of a, and then those of b.
     fn odd<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
+    /// The last lane of `before`, and then those of x but its last.
+    fn one_further<S: Simd>(s: S, before: Self::Register<S>, x: Self::Register<S>) -> Self::Register<S>;
     /// Lane 0 of a, lane 0 of b, lane 1 of a …, in two registers.
     fn in_turn<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> [Self::Register<S>; 2];
     /// 0, 1, 2 …

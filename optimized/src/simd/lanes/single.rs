@@ -133,6 +133,10 @@ impl Lanes for f32 {
         beyond_pulp::every_second_f32::<S, 1>(s, a, b)
     }
     #[inline(always)]
+    fn one_further<S: Simd>(s: S, before: S::f32s, x: S::f32s) -> S::f32s {
+        beyond_pulp::one_further_f32(s, before, x)
+    }
+    #[inline(always)]
     fn in_turn<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> [S::f32s; 2] {
         beyond_pulp::in_turn_f32(s, a, b)
     }

@@ -3,6 +3,7 @@
 mod kept;
 mod part;
 mod reading;
+mod threes;
 mod tiles;
 
 use super::{Mark, Problem, TASK};
@@ -21,8 +22,8 @@ const TOGETHER: usize = 8 * MOST_LANES;
 const OPENED: usize = 4096;
 
 /// Windows whose rows of the input are kept together, in as many rows of windows as these are, or in one: 2 KiB of f32 for each row
-/// of the input that a row of windows does not share with the next. 3x3 s2 over 8x112x112 f32 takes 16 µs, with 64 of them 26, with
-/// 1024 as long; beyond the caches 1024 take longer.
+/// of the input that a row of windows does not share with the next. 3x3 s2 over 8x112x112 f32 took 16 µs, with 64 of them 26, with
+/// 1024 as long, and beyond the caches longer. (These have a way of their own since.)
 const KEPT: usize = 512;
 
 /// The most taps along the height of windows that take a lane each: a task keeps 4.5 MiB of f32 for so many, and 4 of numbers.
@@ -41,10 +42,20 @@ struct Plan {
     rows: usize,
     /// Windows of a row, or of a part of one, in whole registers of any instruction set.
     width: usize,
-    /// Whether windows take a lane each.
-    by_lanes: bool,
-    /// Whether nothing is kept of rows.
-    tiles: bool,
+    way: Way,
+}
+
+/// How windows side by side are gone about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// One by one.
+    Plainly,
+    /// A lane each, nothing being kept of rows: windows of 2x2 that lie side by side.
+    Tiles,
+    /// The same: windows of three columns that start two apart.
+    Threes,
+    /// A lane each, of what is kept of rows.
+    Kept,
 }
 
 impl Plan {
@@ -69,14 +80,18 @@ impl Plan {
             together,
             rows: ((together - 1) * height.stride + height.kernel.min(MOST_ROWS)).min(height.size),
             width: of_a_row,
-            tiles: problem.is_tiled(),
-            by_lanes: counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1,
+            way: match counts && height.kernel <= MOST_ROWS && width.stride <= width.size && width.windows > 1 {
+                false => Way::Plainly,
+                true if problem.is_tiled() => Way::Tiles,
+                true if threes::suits(problem) => Way::Threes,
+                true => Way::Kept,
+            },
         }
     }
 
     /// Elements of what is kept of rows, of their numbers, and of the limits of lanes.
     fn memory(&self, with_marks: bool) -> [usize; 3] {
-        match (self.by_lanes && !self.tiles, with_marks) {
+        match (self.way == Way::Kept, with_marks) {
             (false, _) => [0; 3],
             (true, false) => [self.rows * (self.width + MOST_LANES), 0, LIMITS * MOST_LANES],
             (true, true) => [self.rows * (self.width + MOST_LANES), (self.rows + 1) * self.width, LIMITS * MOST_LANES],
@@ -142,17 +157,19 @@ impl<T: Lanes, M: Mark> Kernel for Windows<'_, T, M> {
             while !y.is_empty() {
                 // Some whole rows, or a part of one.
                 let n = (width.windows - b).min(y.len());
-                let together = if plan.tiles { height.windows } else { plan.together };
+                let together = if plan.way == Way::Kept { plan.together } else { height.windows };
                 let rows = if n == width.windows { together.min(height.windows - a).min(y.len() / n) } else { 1 };
                 let of_y = y.split_off_mut(..rows * n).unwrap_or_default();
                 let of_marks = marks.split_off_mut(..(rows * n).min(marks.len())).unwrap_or_default();
                 let part = Part { problem, x, channel, a, rows, windows: b..b + n };
-                match (n == 1 || !plan.by_lanes, with_marks) {
-                    (true, _) => part.write_plainly(0..rows, of_y, of_marks),
-                    (_, false) if plan.tiles => part.write_tiles::<S, M, false>(s, of_y, of_marks),
-                    (_, true) if plan.tiles => part.write_tiles::<S, M, true>(s, of_y, of_marks),
-                    (_, false) => part.write::<S, M, false>(s, &mut kept, of_y, of_marks),
-                    (_, true) => part.write::<S, M, true>(s, &mut kept, of_y, of_marks),
+                match (if n == 1 { Way::Plainly } else { plan.way }, with_marks) {
+                    (Way::Plainly, _) => part.write_plainly(0..rows, of_y, of_marks),
+                    (Way::Tiles, false) => part.write_tiles::<S, M, false>(s, of_y, of_marks),
+                    (Way::Tiles, true) => part.write_tiles::<S, M, true>(s, of_y, of_marks),
+                    (Way::Threes, false) => part.write_threes::<S, M, false>(s, of_y, of_marks),
+                    (Way::Threes, true) => part.write_threes::<S, M, true>(s, of_y, of_marks),
+                    (Way::Kept, false) => part.write::<S, M, false>(s, &mut kept, of_y, of_marks),
+                    (Way::Kept, true) => part.write::<S, M, true>(s, &mut kept, of_y, of_marks),
                 }
                 b = (b + n) % width.windows;
                 a += if b == 0 { rows } else { 0 };

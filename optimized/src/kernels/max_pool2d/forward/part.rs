@@ -9,8 +9,9 @@ use std::ops::Range;
 /// Of inputs of so many bytes, what is read next is asked for ahead.
 pub(super) const LARGE: usize = 1 << 22;
 
-/// Elements by which it is asked for ahead, where a part reads fewer. 3x3 windows and their places over 8x64x112x112 f64 take 2.9 ms
-/// on one thread of Zen 5, 3.4 where nothing is asked for; of f32, which its last-level cache holds, 1.58 and 1.47.
+/// Elements by which it is asked for ahead, where a part reads fewer. 3x3 s2 windows and their places over 8x64x112x112 f64 took 2.9 ms
+/// on one thread of Zen 5, 3.4 where nothing was asked for; of f32, which its last-level cache holds, 1.58 and 1.47. (These have a way of
+/// their own since.)
 const AHEAD: usize = 2048;
 
 /// Windows of some rows, or of a part of one.
@@ -65,7 +66,6 @@ impl<T: Lanes> Part<'_, T> {
         let sizes = [width.kernel, width.stride, width.dilation];
         let sum = match sizes {
             [2, 2, 1] => self.keep_rows::<S, MARKS, 2, 2>(s, (first, rows), of_j, kept),
-            [3, 2, 1] => self.keep_rows::<S, MARKS, 3, 2>(s, (first, rows), of_j, kept),
             [3, 1, 1] => self.keep_rows::<S, MARKS, 3, 1>(s, (first, rows), of_j, kept),
             _ => self.keep_rows::<S, MARKS, 0, 0>(s, (first, rows), of_j, kept),
         };

@@ -22,15 +22,21 @@ impl<T: Lanes, S: Simd> Best<T, S> {
         Self { x: of(f64::NEG_INFINITY), number: of(f64::NAN), sum: of(0.0) }
     }
 
-    /// Holds x against them: where it is larger, it takes their place.
+    /// Holds x against them, and adds it up.
     #[inline(always)]
     pub(super) fn hold<const MARKS: bool>(&mut self, s: S, x: T::Register<S>, number: usize) {
+        self.take_larger::<MARKS>(s, x, number);
+        self.sum = T::plus(s, self.sum, x);
+    }
+
+    /// Where x is larger, it takes their place.
+    #[inline(always)]
+    pub(super) fn take_larger<const MARKS: bool>(&mut self, s: S, x: T::Register<S>, number: usize) {
         if MARKS {
             let number = T::splat(s, T::narrow(number as f64));
             self.number = T::where_less(s, (self.x, x), number, self.number);
         }
         self.x = T::larger(s, x, self.x);
-        self.sum = T::plus(s, self.sum, x);
     }
 }
 
@@ -104,6 +110,19 @@ pub(super) fn first_of<T: Lanes, S: Simd>(s: S, x: &[T]) -> T::Register<S> {
     match x.get(..T::lanes::<S>()) {
         Some(x) => T::registers::<S>(x).0[0],
         None => T::load_partial(s, x),
+    }
+}
+
+/// Two registers from a place on; at the end of x, zeros behind it.
+#[inline(always)]
+pub(super) fn two<T: Lanes, S: Simd>(s: S, x: &[T], from: usize) -> [T::Register<S>; 2] {
+    let lanes = T::lanes::<S>();
+    match x.get(from..from + 2 * lanes) {
+        Some(x) => [T::registers::<S>(x).0[0], T::registers::<S>(x).0[1]],
+        None => {
+            let [a, b] = [from, from + lanes].map(|from| x.get(from..).unwrap_or_default());
+            [first_of::<T, S>(s, a), first_of::<T, S>(s, b)]
+        }
     }
 }
 
