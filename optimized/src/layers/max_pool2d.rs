@@ -90,9 +90,15 @@ impl Deref for Shape {
     }
 }
 
+/// Windows whose places a pass keeps in itself: memory of their own would take a third of the time that so few take.
+const FEW: usize = 64;
+
 /// Where the largest elements stand, in the output's shape.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "few places are kept here so that they need no memory of their own")]
 enum Marks {
+    /// The places of few windows.
+    Few([i64; FEW], Shape),
     /// Their taps in the windows.
     Taps(Tensor<u8>),
     /// Their places in the channel.
@@ -102,6 +108,7 @@ enum Marks {
 impl Marks {
     fn shape(&self) -> &[usize] {
         match self {
+            Self::Few(_, shape) => shape,
             Self::Taps(taps) => taps.shape(),
             Self::Places(places) => places.shape(),
         }
@@ -258,6 +265,16 @@ impl MaxPool2d {
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
         let input_shape = Shape::new(input.shape());
+        let windows = shape.iter().try_fold(1_usize, |windows, size| windows.checked_mul(*size));
+        if let Some(n) = windows.filter(|n| *n <= FEW)
+            && !self.options.return_indices
+        {
+            let (mut output, mut places) = (fresh(LAYER, "output", &shape)?, [0; FEW]);
+            let outputs = (Output::Fresh(&mut output), &mut places[..n]);
+            self.execution.run(|kernel| max_pool2d::forward_with_marks(&problem, kernel, input.as_slice(), outputs));
+            let (output, marks) = (output.tensor(&shape)?, Marks::Few(places, shape));
+            return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks });
+        }
         if !self.options.return_indices && problem.remembers_taps() {
             let (output, taps) = self.with_marks(input, &shape, &problem)?;
             return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks: Marks::Taps(taps) });
@@ -321,6 +338,9 @@ impl MaxPool2d {
     fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: Output<'_, T>) {
         let (g, problem) = (grad_output.as_slice(), &pass.problem);
         self.execution.run(|kernel| match &pass.marks {
+            Marks::Few(places, _) => {
+                max_pool2d::backward_by_places(problem, kernel, (g, &places[..g.len()]), input);
+            }
             Marks::Taps(taps) => max_pool2d::backward_by_taps(problem, kernel, (g, taps.as_slice()), input),
             Marks::Places(places) => max_pool2d::backward_by_places(problem, kernel, (g, places.as_slice()), input),
         });

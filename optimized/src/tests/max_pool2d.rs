@@ -122,6 +122,11 @@ fn the_first_of_equals_and_the_last_nan_count() {
     for stride in [1, 2, 3] {
         check(MaxPool2dOptions::new(3).stride(stride).padding(1), &nothing_larger);
     }
+    // Some windows of a row.
+    let x = integers(&[1, 2, 20, 90], 1).map(|x| if x > 4.0 { x } else { f32::NEG_INFINITY });
+    for padding in [0, 1] {
+        check(MaxPool2dOptions::new(3).stride(2).padding(padding), &x);
+    }
 }
 
 /// Rows longer than are computed together; many tasks.
@@ -198,6 +203,7 @@ fn large_inputs_are_read_where_they_lie() {
     for shape in [[1, 1, 1027, 1101], [1, 1, 4, 280_001]] {
         check(MaxPool2dOptions::new(2), &integers(&shape, 1));
         check(MaxPool2dOptions::new(3).stride(2).padding(1), &integers(&shape, 1));
+        check(MaxPool2dOptions::new(3).stride(2), &integers(&shape, 1));
     }
 }
 
@@ -255,6 +261,10 @@ fn a_window_of_padding_alone_has_no_place() {
     assert!(pass.indices.is_none());
     let rows = MaxPool2dOptions::new((2, 1)).padding((1, 0)).dilation((3, 1)).stride(1);
     check(rows, &integers(&[1, 1, 2, 40], 1));
+    let two_apart = MaxPool2dOptions::new((2, 3)).padding((1, 1)).dilation((3, 1)).stride((1, 2));
+    check(two_apart, &integers(&[1, 1, 2, 40], 1));
+    let tall = MaxPool2dOptions::new((3, 3)).padding((1, 1)).dilation((2, 1)).stride((2, 2));
+    check(tall, &integers(&[2, 2, 9, 140], 1));
 }
 
 /// Places are those of the pass, whatever windows the layer has that goes back.

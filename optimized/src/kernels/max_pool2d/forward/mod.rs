@@ -52,7 +52,7 @@ enum Way {
     Plainly,
     /// A lane each, nothing being kept of rows: windows of 2x2 that lie side by side.
     Tiles,
-    /// The same: windows of three columns that start two apart.
+    /// The same: windows of up to three rows and of three columns, which start two columns apart.
     Threes,
     /// A lane each, of what is kept of rows.
     Kept,

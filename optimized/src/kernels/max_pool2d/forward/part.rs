@@ -39,7 +39,7 @@ impl<T: Lanes> Part<'_, T> {
         }
     }
 
-    fn largest(&self, window: [usize; 2]) -> (T, Option<[usize; 2]>) {
+    pub(super) fn largest(&self, window: [usize; 2]) -> (T, Option<[usize; 2]>) {
         self.problem.largest(&self.x[self.channel..][..self.problem.area()], window)
     }
 
@@ -66,6 +66,7 @@ impl<T: Lanes> Part<'_, T> {
         let sizes = [width.kernel, width.stride, width.dilation];
         let sum = match sizes {
             [2, 2, 1] => self.keep_rows::<S, MARKS, 2, 2>(s, (first, rows), of_j, kept),
+            [3, 2, 1] => self.keep_rows::<S, MARKS, 3, 2>(s, (first, rows), of_j, kept),
             [3, 1, 1] => self.keep_rows::<S, MARKS, 3, 1>(s, (first, rows), of_j, kept),
             _ => self.keep_rows::<S, MARKS, 0, 0>(s, (first, rows), of_j, kept),
         };
@@ -123,7 +124,8 @@ impl<T: Lanes> Part<'_, T> {
         for r in 0..rows {
             if let Some(by) = ahead {
                 // While it computes, it need not wait for what the next rows of windows read.
-                let next = self.x.get(start + r * to_next + by..).unwrap_or_default();
+                let next =
+                    self.x.get(start + r * to_next + self.windows.start * width.stride + by..).unwrap_or_default();
                 for line in next[..of_windows.min(next.len())].chunks(64 / size_of::<T>()) {
                     prefetch(&line[0]);
                 }
