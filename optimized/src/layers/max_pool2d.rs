@@ -3,7 +3,7 @@
 use super::{overwrite, require_output_shape, require_room};
 use crate::kernels::max_pool2d::{self, Mark, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, Recycled, fresh, unwritten};
+use crate::memory::{Output, Recycled, count, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
 use std::ops::Deref;
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
@@ -265,8 +265,7 @@ impl MaxPool2d {
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
         let input_shape = Shape::new(input.shape());
-        let windows = shape.iter().try_fold(1_usize, |windows, size| windows.checked_mul(*size));
-        if let Some(n) = windows.filter(|n| *n <= FEW)
+        if let Some(n) = count(&shape).filter(|n| *n <= FEW)
             && !self.options.return_indices
         {
             let (mut output, mut places) = (fresh(LAYER, "output", &shape)?, [0; FEW]);
