@@ -203,7 +203,7 @@ impl<T: Ln> Kernel for Forward<'_, T> {
             for i in 0..count {
                 let part = i * length..(i + 1) * length;
                 let target = problem.line_target(line + i, t.map(|t| &t[part.clone()]));
-                let (line, hit, all) = forward_line(s, &problem, &x[part], target);
+                let (line, hit, all) = forward_line(s, &problem, x[part.start..].split_at(length), target);
                 found.set(at + i, line, hit, all);
             }
             at += count;
@@ -217,7 +217,7 @@ fn record<S: Simd>(lines: Lines) {
     counters::record(counter, Isa::of::<S>());
 }
 
-/// Lines from `first` on, one after the other: as they lie, or copied.
+/// Lines from `first` on, one after the other: as they lie, and all that follow, or copied.
 #[inline(always)]
 fn side_by_side<'a, T: Lanes>(
     lines: Lines,
@@ -227,7 +227,7 @@ fn side_by_side<'a, T: Lanes>(
 ) -> &'a [T] {
     let Lines { length, inner, .. } = lines;
     if inner == 1 {
-        return &elements[first * length..(first + count) * length];
+        return &elements[first * length..];
     }
     memory.clear();
     memory.resize(count * length, T::ZERO);
@@ -246,10 +246,10 @@ fn side_by_side<'a, T: Lanes>(
 fn forward_line<T: Exp, S: Simd>(
     s: S,
     problem: &Problem<'_, T>,
-    x: &[T],
+    (x, following): (&[T], &[T]),
     target: LineTarget<'_, T>,
 ) -> (Line<T>, T, T) {
-    let (largest, sum) = largest_and_sum::<T, S>(s, x);
+    let (largest, sum) = largest_and_sum::<T, S>(s, (x, following));
     let log_sum = T::narrow(sum.widen().ln()); // 4
     let logarithm = |c: usize| (x[c] - largest) - log_sum;
     let (hit, all) = match target {

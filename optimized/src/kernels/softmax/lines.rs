@@ -92,19 +92,22 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> (T::Register<S>, &[
     (all, tail)
 }
 
-/// The largest of some elements; −∞ of none, and of NaN.
+/// The largest of these: of lanes, and of elements that are left over, of which NaN counts for nothing.
 #[inline(always)]
-pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
-    let (all, tail) = larger_lanes::<T, S>(s, x, -T::INFINITY);
-    let mut lanes = [-T::INFINITY; MOST_LANES];
-    T::registers_mut::<S>(&mut lanes[..T::lanes::<S>()]).0[0] = all;
-    let mut largest = -T::INFINITY;
-    for x in lanes.iter().chain(tail) {
+pub fn largest_of<T: Exp, S: Simd>(s: S, (lanes, tail): (T::Register<S>, &[T])) -> T {
+    let mut largest = T::largest(s, lanes);
+    for x in tail {
         if largest < *x {
             largest = *x;
         }
     }
     largest
+}
+
+/// The largest of some elements; −∞ of none, and of NaN.
+#[inline(always)]
+pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
+    largest_of::<T, S>(s, larger_lanes::<T, S>(s, x, -T::INFINITY))
 }
 
 /// y = e^(x − m), and its sum.

@@ -18,7 +18,7 @@ mod columns;
 mod lines;
 
 pub use columns::{backward_columns, forward_columns, forward_columns_in_place, raise};
-pub use lines::{backward_lines, forward_lines, forward_lines_in_place, larger_lanes, largest};
+pub use lines::{backward_lines, forward_lines, forward_lines_in_place, larger_lanes, largest_of};
 
 use super::elementwise::FUNCTION_TASK;
 use super::tiles::{Cut, Tile};

@@ -124,6 +124,10 @@ impl Lanes for f64 {
         s.reduce_sum_f64s(x)
     }
     #[inline(always)]
+    fn largest<S: Simd>(s: S, x: S::f64s) -> Self {
+        s.reduce_max_f64s(x)
+    }
+    #[inline(always)]
     fn even<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
         beyond_pulp::every_second_f64::<S, 0>(s, a, b)
     }

@@ -113,6 +113,8 @@ pub trait Lanes:
     fn any_nan<S: Simd>(s: S, x: Self::Register<S>) -> bool;
     /// The sum of all lanes.
     fn sum<S: Simd>(s: S, x: Self::Register<S>) -> Self;
+    /// The largest of all lanes, of which none is NaN.
+    fn largest<S: Simd>(s: S, x: Self::Register<S>) -> Self;
 
     /// Lanes 0, 2, 4 … of a, and then those of b.
     fn even<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;

@@ -125,6 +125,10 @@ impl Lanes for f32 {
         s.reduce_sum_f32s(x)
     }
     #[inline(always)]
+    fn largest<S: Simd>(s: S, x: S::f32s) -> Self {
+        s.reduce_max_f32s(x)
+    }
+    #[inline(always)]
     fn even<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
         beyond_pulp::every_second_f32::<S, 0>(s, a, b)
     }
