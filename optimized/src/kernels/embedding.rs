@@ -9,8 +9,8 @@
 
 use super::elementwise::{Equal, Split, TASK};
 use crate::counters::{self, Counter};
-use crate::memory::{Block, LINE, Output};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd, prefetch};
+use crate::memory::{Block, Output};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd, prefetch_all};
 use crate::threads::{self, Threads};
 
 /// `y[place] = w[row[place]]`, for rows of `size` elements.
@@ -51,10 +51,7 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
         }
         for (i, (y, row)) in y.split(size).zip(rows).enumerate() {
             if let Some(row) = rows.get(i + AHEAD) {
-                let asked_for = &w[row * size..][..size.min(ASKED_FOR / size_of::<T>())];
-                for element in asked_for.iter().step_by(LINE / size_of::<T>()) {
-                    prefetch(element);
-                }
+                prefetch_all(&w[row * size..][..size.min(ASKED_FOR / size_of::<T>())]);
             }
             y.fill(s, Split::new(&w[row * size..][..size]));
         }

@@ -2,10 +2,8 @@
 
 use super::pages;
 use super::recycler::{self, Recycled, Recycler};
+use crate::simd::LINE;
 use vocabulary::{Error, Result, Tensor};
-
-/// Bytes of a cache line. Elements in memory that is recycled begin at one, so that no register of theirs lies in two.
-pub const LINE: usize = 64;
 
 /// The number of elements of `shape`, where no product of its sizes overflows.
 pub fn count(shape: &[usize]) -> Option<usize> {

@@ -6,7 +6,7 @@ mod pages;
 mod recycler;
 mod scratch;
 
-pub use allocate::{LINE, count, unwritten, zeros};
+pub use allocate::{count, unwritten, zeros};
 pub use output::{Block, Output, Source, fresh, past_caches};
 pub use recycler::{Recycled, Recycler};
 pub use scratch::{Scratch, Workspace, current, enter, scratch};

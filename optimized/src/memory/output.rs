@@ -6,8 +6,8 @@
 //! small enough for the first-level cache, where it is zeroed there and then. Main memory is written once, and kernels never see
 //! what is uninitialised.
 
-use super::allocate::{LINE, count, is_recycled, lent, memory};
-use crate::simd::{Arrival, Group, LONG, Lanes, MOST_LANES, SHORT, Simd, Stream};
+use super::allocate::{count, is_recycled, lent, memory};
+use crate::simd::{Arrival, Group, LINE, LONG, Lanes, MOST_LANES, SHORT, Simd, Stream};
 use std::mem::MaybeUninit;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};

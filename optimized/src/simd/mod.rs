@@ -13,7 +13,7 @@ mod stream;
 
 pub use group::{Group, LONG, SHORT};
 pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
-pub use prefetch::prefetch;
+pub use prefetch::{LINE, prefetch, prefetch_all};
 pub use pulp::{Simd, WithSimd as Kernel};
 pub use stream::{Arrival, Stream};
 

@@ -3,6 +3,9 @@
 //! The plain way is to read on: the machine sees that memory is read in order, and goes on ahead by itself. It does not where kernels
 //! compute for long between two reads of it, read in several places at once, or jump; they ask for what they read next.
 
+/// Bytes of a cache line. Elements in memory that is recycled begin at one, so that no register of theirs lies in two.
+pub const LINE: usize = 64;
+
 /// Asks for the cache line of an element; nothing else comes of it.
 #[inline(always)]
 #[allow(unsafe_code)]
@@ -14,4 +17,12 @@ pub fn prefetch<T>(element: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = element;
+}
+
+/// Asks for the cache lines of neighbouring elements.
+#[inline(always)]
+pub fn prefetch_all<T>(elements: &[T]) {
+    for element in elements.iter().step_by((LINE / size_of::<T>()).max(1)) {
+        prefetch(element);
+    }
 }

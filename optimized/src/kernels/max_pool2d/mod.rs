@@ -29,8 +29,8 @@ pub use forward::{forward, forward_with_marks};
 pub use marks::Mark;
 
 use super::windows::Axis;
-use crate::memory::{LINE, Output};
-use crate::simd::{Isa, Lanes};
+use crate::memory::Output;
+use crate::simd::{Isa, LINE, Lanes};
 use crate::threads::Threads;
 
 /// Elements that a task of one thread reads, forward, or writes, backward: 5 to 20 µs of work.

@@ -8,7 +8,8 @@
 //!    so a channel's sums are the same by channel and by pass, to the last bit;
 //! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
 //! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that;
-//! 5. outputs are written past the caches where these would not hold them, by channel together with what they are computed from.
+//! 5. while a plane of f32 is summed, the channel's next one is asked for;
+//! 6. outputs are written past the caches where these would not hold them, by channel together with what they are computed from.
 
 mod rules;
 mod sums;

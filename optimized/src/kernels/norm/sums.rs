@@ -2,30 +2,52 @@
 
 use super::{Input, Planes};
 use crate::counters::{self, Counter};
-use crate::simd::{self, Isa, Kernel, Lanes, Simd};
+use crate::simd::{self, Isa, Kernel, Lanes, Simd, prefetch_all};
 use crate::threads::{self, Threads};
 use std::ops::Range;
 
 /// Elements summed apart.
 const PIECE: usize = 1 << 14;
 
+/// From so many elements of f32 on, a plane's sums, which widen each element before they add it, ask for the channel's next plane: at once,
+/// since the machine does not know where that lies. Of 64 images of 512 channels, backward takes 10.1 ms so on one thread of Zen 5, and 14.0
+/// otherwise (of 28² elements), forward 8.6 and 9.3. Smaller planes, and f64, which nothing widens, gain nothing.
+const LARGE: usize = 512;
+
 /// Σ f(x), in four registers of f64, by pieces; `f` is given registers, and `g` does the same to the elements left over.
 #[inline(always)]
-fn sum<T: Lanes, S: Simd>(s: S, x: &[T], f: impl Fn(S::f64s) -> S::f64s, g: impl Fn(f64) -> f64) -> f64 {
+fn sum<T: Lanes, S: Simd>(
+    s: S,
+    (x, next): (&[T], &[T]),
+    f: impl Fn(S::f64s) -> S::f64s,
+    g: impl Fn(f64) -> f64,
+) -> f64 {
     let lanes = f64::lanes::<S>();
+    let mut next = next.chunks_exact(4 * lanes);
     let mut total = 0.0;
     for piece in x.chunks(PIECE) {
         let mut sums = [f64::splat(s, 0.0); 4]; // 2
-        let fours = piece.chunks_exact(4 * lanes);
+        let mut fours = piece.chunks_exact(4 * lanes);
         let rest = fours.remainder().iter().fold(0.0, |sum, x| sum + g(x.widen()));
+        for (next, four) in next.by_ref().zip(&mut fours) {
+            prefetch_all(next); // 5
+            add(s, four, &f, &mut sums);
+        }
         for four in fours {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = f64::plus(s, *sum, f(T::load_wide(s, &four[i * lanes..][..lanes])));
-            }
+            add(s, four, &f, &mut sums);
         }
         total += fold(s, sums) + rest;
     }
     total
+}
+
+/// Adds f(x) of four registers.
+#[inline(always)]
+fn add<T: Lanes, S: Simd>(s: S, x: &[T], f: impl Fn(S::f64s) -> S::f64s, sums: &mut [S::f64s; 4]) {
+    let lanes = f64::lanes::<S>();
+    for (i, sum) in sums.iter_mut().enumerate() {
+        *sum = f64::plus(s, *sum, f(T::load_wide(s, &x[i * lanes..][..lanes])));
+    }
 }
 
 #[inline(always)]
@@ -35,8 +57,14 @@ fn fold<S: Simd>(s: S, [a, b, c, d]: [S::f64s; 4]) -> f64 {
 
 /// Σg and Σg·(x − μ)·r, each term formed as it stands: without r, f64 might overflow.
 #[inline(always)]
-fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], (mean, r): (f64, f64)) -> [f64; 2] {
+fn sum_of_products<T: Lanes, S: Simd>(
+    s: S,
+    (x, next_x): (&[T], &[T]),
+    (g, next_g): (&[T], &[T]),
+    (mean, r): (f64, f64),
+) -> [f64; 2] {
     let lanes = f64::lanes::<S>();
+    let mut next = next_x.chunks_exact(4 * lanes).zip(next_g.chunks_exact(4 * lanes));
     let mut totals = [0.0; 2];
     for (x, g) in x.chunks(PIECE).zip(g.chunks(PIECE)) {
         let (mut plain, mut weighted) = ([f64::splat(s, 0.0); 4], [f64::splat(s, 0.0); 4]); // 2
@@ -45,19 +73,37 @@ fn sum_of_products<T: Lanes, S: Simd>(s: S, x: &[T], g: &[T], (mean, r): (f64, f
         let rest = rest.fold([0.0; 2], |[plain, weighted], (x, g)| {
             [plain + g.widen(), weighted + g.widen() * ((x.widen() - mean) * r)]
         });
-        for (x, g) in x_fours.zip(g_fours) {
-            for i in 0..4 {
-                let x = T::load_wide(s, &x[i * lanes..][..lanes]);
-                let g = T::load_wide(s, &g[i * lanes..][..lanes]);
-                plain[i] = f64::plus(s, plain[i], g);
-                let normalised = f64::times(s, f64::minus(s, x, f64::splat(s, mean)), f64::splat(s, r));
-                weighted[i] = f64::multiply_add(s, g, normalised, weighted[i]);
-            }
+        let mut fours = x_fours.zip(g_fours);
+        for ((next_x, next_g), four) in next.by_ref().zip(&mut fours) {
+            prefetch_all(next_x); // 5
+            prefetch_all(next_g);
+            add_products(s, four, (mean, r), (&mut plain, &mut weighted));
+        }
+        for four in fours {
+            add_products(s, four, (mean, r), (&mut plain, &mut weighted));
         }
         totals[0] += fold(s, plain) + rest[0];
         totals[1] += fold(s, weighted) + rest[1];
     }
     totals
+}
+
+/// Adds g, and g·(x − μ)·r, of four registers.
+#[inline(always)]
+fn add_products<T: Lanes, S: Simd>(
+    s: S,
+    (x, g): (&[T], &[T]),
+    (mean, r): (f64, f64),
+    (plain, weighted): (&mut [S::f64s; 4], &mut [S::f64s; 4]),
+) {
+    let lanes = f64::lanes::<S>();
+    for i in 0..4 {
+        let x = T::load_wide(s, &x[i * lanes..][..lanes]);
+        let g = T::load_wide(s, &g[i * lanes..][..lanes]);
+        plain[i] = f64::plus(s, plain[i], g);
+        let normalised = f64::times(s, f64::minus(s, x, f64::splat(s, mean)), f64::splat(s, r));
+        weighted[i] = f64::multiply_add(s, g, normalised, weighted[i]);
+    }
 }
 
 /// What is summed over a channel.
@@ -75,18 +121,22 @@ impl<T: Lanes> Input<'_, T> {
     /// The sums of a pass over one plane.
     #[inline(always)]
     fn sums_of_plane<S: Simd>(&self, s: S, pass: Pass<'_, T>, image: usize, channel: usize) -> [f64; 2] {
-        let x = self.planes.plane(self.x, image, channel);
+        let plane = |elements| self.planes.plane(elements, image, channel);
+        let asked_for =
+            size_of::<T>() < size_of::<f64>() && self.planes.area >= LARGE && image + 1 < self.planes.images;
+        let next = |elements| if asked_for { self.planes.plane(elements, image + 1, channel) } else { &[] };
+        let x = plane(self.x);
         match pass {
-            Pass::Sum => [sum(s, x, |x| x, |x| x), 0.0],
+            Pass::Sum => [sum(s, (x, next(self.x)), |x| x, |x| x), 0.0],
             Pass::Squares(mean) => {
                 let means = f64::splat(s, mean);
                 let square = |x| {
                     let difference = f64::minus(s, x, means);
                     f64::times(s, difference, difference)
                 };
-                [sum(s, x, square, |x| (x - mean) * (x - mean)), 0.0]
+                [sum(s, (x, &[]), square, |x| (x - mean) * (x - mean)), 0.0]
             }
-            Pass::Products(g, how) => sum_of_products(s, x, self.planes.plane(g, image, channel), how),
+            Pass::Products(g, how) => sum_of_products(s, (x, next(self.x)), (plane(g), next(g)), how),
         }
     }
 
