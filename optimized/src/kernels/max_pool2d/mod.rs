@@ -77,12 +77,14 @@ impl Problem {
     }
 }
 
-/// Rows of `size` elements whose gradients are found before they are written: no more than fit into `most` elements, and whole cache lines,
-/// where as many are, since no others are written past the caches; at least one.
-fn rows_of_a_part<T>(size: usize, most: usize) -> usize {
-    let rows = (most / size).max(1);
+/// Rows of `size` elements whose gradients are found before they are written: as many as fit into `part` elements, in whole cache lines, since
+/// no others are written past the caches; where fewer are none, as many as fit into `most`; at least one.
+fn rows_of_a_part<T>(size: usize, (part, most): (usize, usize)) -> usize {
     let lines = (1..=LINE / size_of::<T>()).find(|rows| (rows * size * size_of::<T>()).is_multiple_of(LINE));
-    lines.filter(|lines| *lines <= rows).map_or(rows, |lines| rows / lines * lines)
+    match lines.filter(|lines| *lines <= most / size) {
+        Some(lines) => (part / size / lines).max(1) * lines,
+        None => (most / size).max(1),
+    }
 }
 
 /// Gradients, where a pass remembers taps.
@@ -104,9 +106,11 @@ mod tests {
 
     #[test]
     fn parts_are_whole_lines_where_so_many_rows_fit() {
-        assert_eq!([56, 112, 113, 300].map(|size| rows_of_a_part::<f32>(size, 4096)), [72, 36, 32, 12]);
-        assert_eq!([1, 28, 113].map(|size| rows_of_a_part::<f64>(size, 2048)), [2048, 72, 16]);
+        assert_eq!([56, 112, 113, 300].map(|size| rows_of_a_part::<f32>(size, (4096, 4096))), [72, 36, 32, 12]);
+        assert_eq!([56, 112, 113, 250].map(|size| rows_of_a_part::<f32>(size, (1024, 4096))), [18, 9, 16, 8]);
+        assert_eq!([1, 28, 113].map(|size| rows_of_a_part::<f64>(size, (2048, 2048))), [2048, 72, 16]);
         // Sixteen rows would be whole lines.
-        assert_eq!([999, 5000].map(|size| rows_of_a_part::<f32>(size, 4096)), [4, 1]);
+        assert_eq!([999, 5000].map(|size| rows_of_a_part::<f32>(size, (4096, 4096))), [4, 1]);
+        assert_eq!([257, 5000].map(|size| rows_of_a_part::<f32>(size, (1024, 4096))), [15, 1]);
     }
 }
