@@ -111,6 +111,11 @@ impl<'a, T: Lanes> Block<'a, T> {
         }
     }
 
+    /// Whether it is written past the caches where it is filled.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed && matches!(self.memory, Memory::Used(_))
+    }
+
     /// The elements, for writing: zeros, or what the memory held before.
     pub fn open(self) -> &'a mut [T] {
         match self.memory {

@@ -1,7 +1,7 @@
 //! Outputs so large that their memory is used again, and that they are written past the caches.
 
 use super::calls::calls;
-use super::{assert_same_bits, executions, tensor_f32};
+use super::{assert_same_bits, executions, tensor_f32, tensor_f64};
 use crate::memory::{Recycled, unwritten};
 use crate::{
     BCEWithLogitsLoss, BCEWithLogitsLossGradients, BCEWithLogitsLossOptions, BatchNorm2d, BatchNorm2dGradients,
@@ -200,6 +200,35 @@ fn gradients_of_windows_are_written_past_the_caches_as_into_them() {
             pool.backward_into(&pass, &g, &mut gradients).unwrap();
             *dx = gradients.input;
         });
+    }
+}
+
+/// Of f64, of rows of which one is whole lines, or some are, or none that fit; and of a channel that ends within a part.
+#[test]
+fn windows_are_written_past_the_caches_as_into_them() {
+    for columns in [128, 302, 27, 4102] {
+        let shape = [4, (1 << 20) / columns + 9, columns];
+        let x = tensor_f64(&shape, 1);
+        for execution in executions().concat() {
+            let mut pool = MaxPool2d::new(MaxPool2dOptions::new(2).return_indices(true)).unwrap();
+            pool.set_execution(execution.clone()).unwrap();
+            let (mut y, mut places) = (Vec::new(), Vec::new());
+            for channel in x.as_slice().chunks(x.len() / 4) {
+                let channel = Tensor::from_vec(&[1, shape[1], columns], channel.to_vec()).unwrap();
+                let pass = pool.forward_pass(&channel).unwrap();
+                y.extend_from_slice(pass.output.as_slice());
+                places.extend_from_slice(pass.indices.as_ref().unwrap().as_slice());
+            }
+            for _ in 0..2 {
+                let mut pass = pool.forward_pass(&x).unwrap();
+                assert!(pass.output.as_slice() == y, "{columns} columns, {execution:?}");
+                assert!(pass.indices.as_ref().unwrap().as_slice() == places, "{columns} columns, {execution:?}");
+                let mut output = pool.forward(&x).unwrap();
+                assert!(output.as_slice() == y, "{columns} columns, {execution:?}, without places");
+                output.as_mut_slice().fill(f64::NAN); // For the next, as they are dropped.
+                pass.output.as_mut_slice().fill(f64::NAN);
+            }
+        }
     }
 }
 

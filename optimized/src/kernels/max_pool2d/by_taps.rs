@@ -68,7 +68,7 @@ pub fn suits(problem: &Problem) -> bool {
 impl<T: Lanes> Plan<T> {
     fn of(problem: &Problem) -> Self {
         let [height, width] = &problem.axes;
-        let (rows, start) = (rows_of_a_part::<T>(width.size, (PART, PART)), width.start as usize);
+        let (rows, start) = (rows_of_a_part::<T>(width.size, [PART; 2]), width.start as usize);
         let before = (width.kernel - 1).saturating_sub(start) / 2;
         let elements = width.size.div_ceil(2).next_multiple_of(MOST_LANES);
         let mut plan = Self {

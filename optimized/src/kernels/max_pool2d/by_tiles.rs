@@ -5,19 +5,12 @@
 //!    columns, or of odd ones. Both answers, in turn, are the row;
 //! 2. lanes beyond the last window fall into the next row, which is written later.
 
-use super::{Problem, TASK, rows_of_a_part};
+use super::{MOST_OF_A_PART, PART, Problem, TASK, rows_of_a_part};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::memory::{Block, Output, scratch};
 use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
 use crate::threads::{self, Threads};
-
-/// Bytes of gradients that are found before they are written: few, as memory goes on taking those before while the next are found. 8x64x112x112
-/// f32 takes 0.61 ms on one thread of Zen 5, 0.60 by 2 KiB, 0.71 by 8 and 0.75 by 16.
-const PART: usize = 1 << 12;
-
-/// The same where fewer are no whole cache lines: half of what the smallest first-level cache holds.
-const MOST_OF_A_PART: usize = 1 << 14;
 
 /// Rows of fewer elements go by places. 64 rows of 8 f32 take 0.44 µs here on one thread of Zen 5 and 0.31 by places, of 16 0.70 and 0.61,
 /// of 28 1.35 and 1.55; the way forward, which remembers taps for these, gains as much at 16.
@@ -39,7 +32,7 @@ pub fn backward<T: Lanes>(
     mut dx: Output<'_, T>,
 ) {
     let size = problem.axes[1].size;
-    let together = rows_of_a_part::<T>(size, (PART / size_of::<T>(), MOST_OF_A_PART / size_of::<T>()));
+    let together = rows_of_a_part::<T>(size, [PART, MOST_OF_A_PART].map(|bytes| bytes / size_of::<T>()));
     let rows = (TASK / size / together).max(1) * together;
     threads::for_each(threads, dx.blocks(rows * size).enumerate(), |(task, dx)| {
         scratch(together * size + 2 * MOST_LANES, |gradients| {

@@ -36,6 +36,13 @@ use crate::threads::Threads;
 /// Elements that a task of one thread reads, forward, or writes, backward: 5 to 20 µs of work.
 const TASK: usize = 1 << 16;
 
+/// Bytes of gradients that are found before they are written: few, as memory goes on taking those before while the next are found. 8x64x112x112
+/// f32 takes 0.61 ms on one thread of Zen 5, 0.60 by 2 KiB, 0.71 by 8 and 0.75 by 16.
+const PART: usize = 1 << 12;
+
+/// The same where fewer are no whole cache lines: half of what the smallest first-level cache holds.
+const MOST_OF_A_PART: usize = 1 << 14;
+
 /// Channels of an input, one after the other, and the windows over each.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem {
@@ -79,12 +86,16 @@ impl Problem {
 
 /// Rows of `size` elements whose gradients are found before they are written: as many as fit into `part` elements, in whole cache lines, since
 /// no others are written past the caches; where fewer are none, as many as fit into `most`; at least one.
-fn rows_of_a_part<T>(size: usize, (part, most): (usize, usize)) -> usize {
-    let lines = (1..=LINE / size_of::<T>()).find(|rows| (rows * size * size_of::<T>()).is_multiple_of(LINE));
-    match lines.filter(|lines| *lines <= most / size) {
-        Some(lines) => (part / size / lines).max(1) * lines,
-        None => (most / size).max(1),
+fn rows_of_a_part<T>(size: usize, [part, most]: [usize; 2]) -> usize {
+    match rows_of_lines::<T>(size) {
+        lines if lines <= most / size => (part / size / lines).max(1) * lines,
+        _ => (most / size).max(1),
     }
+}
+
+/// The fewest rows of `size` elements that are whole cache lines.
+fn rows_of_lines<T>(size: usize) -> usize {
+    LINE >> (size * size_of::<T>()).trailing_zeros().min(LINE.trailing_zeros())
 }
 
 /// Gradients, where a pass remembers taps.
@@ -102,15 +113,21 @@ pub fn backward_by_taps<T: Lanes>(
 
 #[cfg(test)]
 mod tests {
-    use super::rows_of_a_part;
+    use super::{rows_of_a_part, rows_of_lines};
+
+    #[test]
+    fn lines_are_whole_after_as_few_rows_as_may_be() {
+        assert_eq!([1, 2, 12, 16, 56, 96].map(rows_of_lines::<f32>), [16, 8, 4, 1, 2, 1]);
+        assert_eq!([1, 2, 12, 16, 56, 96].map(rows_of_lines::<f64>), [8, 4, 2, 1, 1, 1]);
+    }
 
     #[test]
     fn parts_are_whole_lines_where_so_many_rows_fit() {
-        assert_eq!([56, 112, 113, 300].map(|size| rows_of_a_part::<f32>(size, (4096, 4096))), [72, 36, 32, 12]);
-        assert_eq!([56, 112, 113, 250].map(|size| rows_of_a_part::<f32>(size, (1024, 4096))), [18, 9, 16, 8]);
-        assert_eq!([1, 28, 113].map(|size| rows_of_a_part::<f64>(size, (2048, 2048))), [2048, 72, 16]);
+        assert_eq!([56, 112, 113, 300].map(|size| rows_of_a_part::<f32>(size, [4096, 4096])), [72, 36, 32, 12]);
+        assert_eq!([56, 112, 113, 250].map(|size| rows_of_a_part::<f32>(size, [1024, 4096])), [18, 9, 16, 8]);
+        assert_eq!([1, 28, 113].map(|size| rows_of_a_part::<f64>(size, [2048, 2048])), [2048, 72, 16]);
         // Sixteen rows would be whole lines.
-        assert_eq!([999, 5000].map(|size| rows_of_a_part::<f32>(size, (4096, 4096))), [4, 1]);
-        assert_eq!([257, 5000].map(|size| rows_of_a_part::<f32>(size, (1024, 4096))), [15, 1]);
+        assert_eq!([999, 5000].map(|size| rows_of_a_part::<f32>(size, [4096, 4096])), [4, 1]);
+        assert_eq!([257, 5000].map(|size| rows_of_a_part::<f32>(size, [1024, 4096])), [15, 1]);
     }
 }
