@@ -1,4 +1,5 @@
-//! Memory for the elements of tensors: that of a tensor that was dropped before, or new.
+//! Memory for the elements of tensors: that of a tensor that was dropped before, which begins at a cache line, so that no register lies in
+//! two; or new.
 
 use super::pages;
 use super::recycler::{self, Recycled, Recycler};

@@ -111,9 +111,12 @@ impl<'a, T: Lanes> Block<'a, T> {
         }
     }
 
-    /// Whether it is written past the caches where it is filled.
+    /// Whether it is written past the caches where it is filled, by an instruction set that has such stores.
     pub fn is_streamed(&self) -> bool {
-        self.streamed && matches!(self.memory, Memory::Used(_))
+        match &self.memory {
+            Memory::Used(block) => self.streamed && block.as_ptr().addr().is_multiple_of(LINE),
+            Memory::Fresh(_) => false,
+        }
     }
 
     /// The elements, for writing: zeros, or what the memory held before.

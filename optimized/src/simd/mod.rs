@@ -15,7 +15,7 @@ pub use group::{Group, LONG, SHORT};
 pub use lanes::{Lanes, MOST_COUNT, MOST_LANES};
 pub use prefetch::{LINE, prefetch, prefetch_all};
 pub use pulp::{Simd, WithSimd as Kernel};
-pub use stream::{Arrival, Stream};
+pub use stream::{Arrival, Stream, streams};
 
 use pulp::Arch;
 use std::any::TypeId;

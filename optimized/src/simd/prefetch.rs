@@ -3,7 +3,7 @@
 //! The plain way is to read on: the machine sees that memory is read in order, and goes on ahead by itself. It does not where kernels
 //! compute for long between two reads of it, read in several places at once, or jump; they ask for what they read next.
 
-/// Bytes of a cache line. Elements in memory that is recycled begin at one, so that no register of theirs lies in two.
+/// Bytes of a cache line.
 pub const LINE: usize = 64;
 
 /// Asks for the cache line of an element; nothing else comes of it.
@@ -19,7 +19,7 @@ pub fn prefetch<T>(element: &T) {
     let _ = element;
 }
 
-/// Asks for the cache lines of neighbouring elements.
+/// Asks for the cache lines of neighbouring elements, but for the last where they begin within one.
 #[inline(always)]
 pub fn prefetch_all<T>(elements: &[T]) {
     for element in elements.iter().step_by((LINE / size_of::<T>()).max(1)) {

@@ -56,6 +56,11 @@ impl<'a, R: Pod> Stream<'a, R> {
     }
 }
 
+/// Whether an instruction set has such stores.
+pub fn streams(isa: Isa) -> bool {
+    matches!(isa, Isa::V3 | Isa::V4)
+}
+
 /// Lets what this thread has written past the caches arrive, when it is dropped: before another thread can be told that it is there.
 /// Blocks are filled in [`threads::for_each`](crate::threads::for_each), which has one for each thread. To wait for it after each block
 /// would take MaxPool2d's gradient by taps, of blocks of 8 KiB, 1.5 times as long on Zen 5.

@@ -2,7 +2,7 @@ use super::{assert_close, assert_same_bits, executions, tensor_f32, tensor_f64};
 use crate::{BatchNorm2d, BatchNorm2dOptions, BatchNorm2dState, Tensor};
 
 /// One plane, few channels, many, planes of one element, planes longer than a block, channels done at once.
-const SHAPES: [[usize; 4]; 9] = [
+const SHAPES: [[usize; 4]; 11] = [
     [1, 1, 1, 2],
     [2, 3, 1, 1],
     [3, 2, 5, 7],
@@ -12,6 +12,8 @@ const SHAPES: [[usize; 4]; 9] = [
     [5, 16, 12, 13],
     [1, 2, 130, 131],
     [2, 18, 65, 64],
+    [3, 16, 23, 24],
+    [3, 2, 27, 29],
 ];
 
 fn layer(channels: usize, seed: u64) -> BatchNorm2d<f64> {

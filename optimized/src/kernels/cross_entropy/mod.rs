@@ -12,7 +12,8 @@
 //! 6. lines side by side with a class each and no smoothing, as those of images are, go through the loops together, row by row: each has
 //!    one sum, and ln is our own;
 //! 7. m and L of a line are found in one sweep: e^(x − m) of a block is summed with the largest so far, and what was summed before is
-//!    multiplied by e^(m_before − m) where that grows; numbers that are nothing beside the largest's 1 are not exact.
+//!    multiplied by e^(m_before − m) where that grows; numbers that are nothing beside the largest's 1 are not exact. What is
+//!    read next is asked for ahead.
 
 mod columns;
 mod sweep;
@@ -203,7 +204,7 @@ impl<T: Ln> Kernel for Forward<'_, T> {
             for i in 0..count {
                 let part = i * length..(i + 1) * length;
                 let target = problem.line_target(line + i, t.map(|t| &t[part.clone()]));
-                let (line, hit, all) = forward_line(s, &problem, x[part.start..].split_at(length), target);
+                let (line, hit, all) = forward_line(s, &problem, &x[part.start..], target);
                 found.set(at + i, line, hit, all);
             }
             at += count;
@@ -241,15 +242,16 @@ fn side_by_side<'a, T: Lanes>(
     memory
 }
 
-/// What is found of a line: what backward needs, −w·s of the class (or the loss), and −Σ w·s.
+/// What is found of the line that the elements begin with: what backward needs, −w·s of the class (or the loss), and −Σ w·s.
 #[inline(always)]
 fn forward_line<T: Exp, S: Simd>(
     s: S,
     problem: &Problem<'_, T>,
-    (x, following): (&[T], &[T]),
+    elements: &[T],
     target: LineTarget<'_, T>,
 ) -> (Line<T>, T, T) {
-    let (largest, sum) = largest_and_sum::<T, S>(s, (x, following));
+    let x = &elements[..problem.lines.length];
+    let (largest, sum) = largest_and_sum::<T, S>(s, elements, x.len());
     let log_sum = T::narrow(sum.widen().ln()); // 4
     let logarithm = |c: usize| (x[c] - largest) - log_sum;
     let (hit, all) = match target {

@@ -9,18 +9,18 @@ use crate::simd::{Group, LONG, MOST_LANES, Simd, prefetch};
 /// 4096, 14.9; in two sweeps, 16.5. On Zen 5, 256 take as long as 512, and 1024 more of `f64`.
 const BLOCK: usize = 512;
 
-/// Bytes by which memory, of a line and of those behind it, is asked for ahead of the sums, which would wait for it once for each block: of 1024 lines of 32,000
-/// f32, a tenth of the time on one thread of Zen 5, a fifth on two; by 8 KiB it takes a twentieth longer on one thread, and as long on two.
+/// Bytes by which memory, of a line and of those behind it, is asked for ahead of the sums, which would wait for it once for each block:
+/// of 1024 lines of 32,000 f32, a tenth of the time on one thread of Zen 5, a fifth on two; by 8 KiB it takes a twentieth longer on one
+/// thread, and as long on two.
 const AHEAD: usize = 1 << 14;
 
-/// m and Σ e^(x − m), of a line of at least one element; what follows it is asked for.
+/// m and Σ e^(x − m), of a line of `length` elements, one at least, and of what follows it, which is asked for.
 #[inline(always)]
-pub fn largest_and_sum<T: Exp, S: Simd>(s: S, (line, following): (&[T], &[T])) -> (T, T) {
+pub fn largest_and_sum<T: Exp, S: Simd>(s: S, elements: &[T], length: usize) -> (T, T) {
     let (mut m, mut halves) = (-T::INFINITY, [T::splat(s, T::ZERO); 4]);
-    for (block, x) in line.chunks(BLOCK).enumerate() {
+    for (block, x) in elements[..length].chunks(BLOCK).enumerate() {
         let (lanes, tail) = larger_lanes::<T, S>(s, x, m);
-        // It seldom is so but for the first blocks: to reduce a register to its largest lane for each block takes 7 % of the time,
-        // of 1024 lines of 32,000 f32.
+        // The largest so far seldom grows but in the first blocks, and only then is a register reduced to its largest lane.
         if T::any_less(s, T::splat(s, m), lanes) || tail.iter().any(|x| m < *x) {
             let most = largest_of::<T, S>(s, (lanes, tail));
             let difference: Group<T, S, 1> = Group::one(s, T::splat(s, m - most));
@@ -32,8 +32,7 @@ pub fn largest_and_sum<T: Exp, S: Simd>(s: S, (line, following): (&[T], &[T])) -
         }
         // As long as all are −∞ (or NaN), they are held against 0: a later factor of 0 forgets them.
         let centre = if m == -T::INFINITY { T::ZERO } else { m };
-        let ahead = block * BLOCK + AHEAD / size_of::<T>();
-        let ahead = line.get(ahead..).or_else(|| following.get(ahead - line.len()..)).unwrap_or_default();
+        let ahead = elements.get(block * BLOCK + AHEAD / size_of::<T>()..).unwrap_or_default();
         add_half_exponentials::<T, S>(s, (x, ahead), centre, &mut halves);
     }
     if m == -T::INFINITY {
@@ -43,7 +42,7 @@ pub fn largest_and_sum<T: Exp, S: Simd>(s: S, (line, following): (&[T], &[T])) -
     (m, half + half)
 }
 
-/// Adds ½e^(x − m) to four sums, and asks for as many elements ahead.
+/// Adds ½e^(x − m) to four sums, and asks for as many of the elements ahead, as far as they come in groups of registers.
 #[inline(always)]
 fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, sums: &mut [T::Register<S>; 4]) {
     let (registers, tail) = T::registers::<S>(x);
@@ -84,11 +83,12 @@ mod tests {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, s: S) -> (T, T) {
-            largest_and_sum::<T, S>(s, (self.0, &[]))
+            largest_and_sum::<T, S>(s, self.0, self.0.len())
         }
     }
 
-    /// m exactly, and the sum within n + 4 units of roundoff (the four are the error of the exponentials), of lines whose largest stands, or grows, in any block.
+    /// m exactly, and the sum within n + 4 units of roundoff (the four are the error of the exponentials), of lines whose largest stands,
+    /// or grows, in any block.
     fn lines_are_swept<T: Exp>() {
         let rising = |n: usize, step: f64| (0..n).map(|i| i as f64 * step).collect::<Vec<_>>();
         let falling = |n: usize, step: f64| rising(n, -step);
@@ -127,7 +127,9 @@ mod tests {
                 for other in [0.0, f32::NEG_INFINITY] {
                     let mut x = vec![other; 2 * BLOCK + 9];
                     x[place] = special;
-                    assert!(simd::run(isa, Sweep(&x)).1.is_nan(), "{isa}: {special} at {place} among {other}");
+                    let (m, sum) = simd::run(isa, Sweep(&x));
+                    assert!(sum.is_nan(), "{isa}: {special} at {place} among {other}");
+                    assert!(m == other.max(special), "{isa}: {m} of {special} at {place} among {other}");
                 }
             }
             let (m, sum) = simd::run(isa, Sweep(&[f32::NEG_INFINITY; BLOCK + 1]));

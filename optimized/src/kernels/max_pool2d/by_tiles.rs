@@ -5,7 +5,7 @@
 //!    columns, or of odd ones. Both answers, in turn, are the row;
 //! 2. lanes beyond the last window fall into the next row, which is written later.
 
-use super::{MOST_OF_A_PART, PART, Problem, TASK, rows_of_a_part};
+use super::{BYTES_OF_A_PART, MOST_BYTES_OF_A_PART, Problem, TASK, rows_of_a_part};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::memory::{Block, Output, scratch};
@@ -32,7 +32,8 @@ pub fn backward<T: Lanes>(
     mut dx: Output<'_, T>,
 ) {
     let size = problem.axes[1].size;
-    let together = rows_of_a_part::<T>(size, [PART, MOST_OF_A_PART].map(|bytes| bytes / size_of::<T>()));
+    let together =
+        rows_of_a_part::<T>(size, [BYTES_OF_A_PART, MOST_BYTES_OF_A_PART].map(|bytes| bytes / size_of::<T>()));
     let rows = (TASK / size / together).max(1) * together;
     threads::for_each(threads, dx.blocks(rows * size).enumerate(), |(task, dx)| {
         scratch(together * size + 2 * MOST_LANES, |gradients| {

@@ -16,7 +16,9 @@
 //!    their largest, of windows of 2x2 side by side the one over it ([`backward_by_taps`]); of others, gradients are added up in the
 //!    first-level cache ([`backward_by_places`]). All write them from there: past all caches, where there are so many that they would
 //!    not hold them;
-//! 7. threads take some windows, and backward some elements, that the shapes alone decide on.
+//! 7. windows of f64 of 2x2 side by side are found there, too, and written past the caches where these would not hold them beside the
+//!    input;
+//! 8. threads take some windows, and backward some elements, that the shapes alone decide on.
 
 mod by_places;
 mod by_taps;
@@ -36,12 +38,13 @@ use crate::threads::Threads;
 /// Elements that a task of one thread reads, forward, or writes, backward: 5 to 20 µs of work.
 const TASK: usize = 1 << 16;
 
-/// Bytes of gradients that are found before they are written: few, as memory goes on taking those before while the next are found. 8x64x112x112
-/// f32 takes 0.61 ms on one thread of Zen 5, 0.60 by 2 KiB, 0.71 by 8 and 0.75 by 16.
-const PART: usize = 1 << 12;
+/// Bytes of gradients, or of windows, that are found before they are written past the caches: few, as memory goes on taking those before
+/// while the next are found. Gradients of 2x2 windows of 8x64x112x112 f32 take 0.61 ms on one thread of Zen 5, 0.60 by 2 KiB, 0.71 by 8 and
+/// 0.75 by 16.
+const BYTES_OF_A_PART: usize = 1 << 12;
 
 /// The same where fewer are no whole cache lines: half of what the smallest first-level cache holds.
-const MOST_OF_A_PART: usize = 1 << 14;
+const MOST_BYTES_OF_A_PART: usize = 1 << 14;
 
 /// Channels of an input, one after the other, and the windows over each.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +87,8 @@ impl Problem {
     }
 }
 
-/// Rows of `size` elements whose gradients are found before they are written: as many as fit into `part` elements, in whole cache lines, since
-/// no others are written past the caches; where fewer are none, as many as fit into `most`; at least one.
+/// Rows of `size` elements that are found before they are written: as many as fit into `part` elements, in whole cache lines, since no
+/// others are written past the caches; where fewer are none, as many as fit into `most`; at least one.
 fn rows_of_a_part<T>(size: usize, [part, most]: [usize; 2]) -> usize {
     match rows_of_lines::<T>(size) {
         lines if lines <= most / size => (part / size / lines).max(1) * lines,

@@ -8,7 +8,7 @@
 //!    so a channel's sums are the same by channel and by pass, to the last bit;
 //! 3. x − μ of f32 is (x − high) − low with μ = high + low: two roundings, in f32, exact where x is close to μ;
 //! 4. r·weight is one factor, computed in f64 and rounded once, unless it is too small or too large for that;
-//! 5. while a plane of f32 is summed, the channel's next one is asked for;
+//! 5. while a plane of f32 that is neither small nor large is summed, the channel's next one is asked for;
 //! 6. outputs are written past the caches where these would not hold them, by channel together with what they are computed from.
 
 mod rules;
@@ -258,7 +258,7 @@ impl<T: Lanes> Kernel for Forward<'_, T> {
         let moments = Moments { mean, variance };
         let how = affine.normalisation(channel, moments);
         for (image, block) in blocks.into_iter().enumerate() {
-            block.fill(s, Mapped { f: how, x: Split::new(input.planes.plane(input.x, image, channel)) });
+            block.fill(s, Mapped { f: how, x: Split::new(input.planes.plane(input.x, image, channel)) }); // 6
         }
         moments
     }
@@ -334,7 +334,7 @@ impl<T: Lanes> Kernel for BackwardChannel<'_, T> {
         let slope = backward.slope(channel, sums);
         for (image, block) in blocks.into_iter().enumerate() {
             let (x, g) = (input.planes.plane(input.x, image, channel), input.planes.plane(g, image, channel));
-            block.fill(s, Zipped::new(slope, x, g));
+            block.fill(s, Zipped::new(slope, x, g)); // 6
         }
         sums
     }

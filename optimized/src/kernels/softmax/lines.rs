@@ -106,7 +106,7 @@ pub fn largest_of<T: Exp, S: Simd>(s: S, (lanes, tail): (T::Register<S>, &[T])) 
 
 /// The largest of some elements; −∞ of none, and of NaN.
 #[inline(always)]
-pub fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
+fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
     largest_of::<T, S>(s, larger_lanes::<T, S>(s, x, -T::INFINITY))
 }
 

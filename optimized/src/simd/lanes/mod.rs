@@ -185,6 +185,43 @@ pub trait Lanes:
 mod tests {
     use super::*;
 
+    struct Largest<'a, T>(&'a [T]);
+
+    impl<T: Lanes> crate::simd::Kernel for Largest<'_, T> {
+        type Output = Vec<T>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) -> Vec<T> {
+            let mut largest = Vec::new();
+            for register in T::registers::<S>(self.0).0 {
+                largest.push(T::largest(s, *register));
+            }
+            largest
+        }
+    }
+
+    /// Wherever it stands.
+    fn largest_lanes<T: Lanes>() {
+        for isa in crate::simd::Isa::available() {
+            for place in 0..MOST_LANES {
+                let mut x = [T::narrow(-3.0); MOST_LANES];
+                x[place] = T::narrow(-2.0);
+                let largest = crate::simd::run(isa, Largest(&x));
+                let lanes = MOST_LANES / largest.len();
+                for (i, largest) in largest.iter().enumerate() {
+                    let due = if place / lanes == i { -2.0 } else { -3.0 };
+                    assert!(largest.widen() == due, "{isa}: {largest:?} of lane {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_lane_is_found_wherever_it_stands() {
+        largest_lanes::<f32>();
+        largest_lanes::<f64>();
+    }
+
     #[test]
     fn counts_are_told_up_to_the_largest() {
         for count in [0, 1, 2, 254, 255, 70_001, MOST_COUNT - 1, MOST_COUNT] {

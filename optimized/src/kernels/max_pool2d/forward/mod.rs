@@ -6,12 +6,12 @@ mod reading;
 mod threes;
 mod tiles;
 
-use super::{MOST_OF_A_PART, Mark, PART, Problem, TASK, rows_of_a_part, rows_of_lines};
+use super::{BYTES_OF_A_PART, MOST_BYTES_OF_A_PART, Mark, Problem, TASK, rows_of_a_part, rows_of_lines};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::kernels::windows::Axis;
 use crate::memory::{Block, Output, scratch};
-use crate::simd::{self, Isa, Kernel, Lanes, MOST_COUNT, MOST_LANES, Simd};
+use crate::simd::{self, Isa, Kernel, Lanes, MOST_COUNT, MOST_LANES, Simd, streams};
 use crate::threads::{self, Threads};
 use kept::{Kept, LIMITS};
 use part::Part;
@@ -27,18 +27,13 @@ const OPENED: usize = 4096;
 /// 1024 as long, and beyond the caches longer. (These have a way of their own since.)
 const KEPT: usize = 512;
 
-/// Bytes of the elements that windows of 2x2 side by side write past the caches, where these would not hold them and the input: of f64.
-/// 8x64x112x112 takes 1.22 ms so on one thread of Zen 5, and 1.46 otherwise, 1.17 and 0.90 ms on two; f32 takes a tenth longer so on one
-/// thread, and as long on two. 3x3 s2 takes a twentieth longer so, as it computes for longer than it waits for memory.
-const STREAMED_SIZE: usize = size_of::<f64>();
-
 /// The most taps along the height of windows that take a lane each: a task keeps 4.5 MiB of f32 for so many, and 4 of numbers.
 const MOST_ROWS: usize = 1 << 13;
 
 /// How a problem is gone about.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// Windows of a task: those of whole rows, or of a part of one.
+    /// Windows of a task: those of whole rows, or of a part of one; whole parts of those that are streamed.
     windows: usize,
     /// Windows whose memory is opened together.
     opened: usize,
@@ -72,8 +67,7 @@ impl Plan {
         let taps = [height, width].map(|axis| axis.kernel.min(axis.size));
         let windows = (TASK / (taps[1] * height.stride.min(taps[0]) + taps[0])).max(TOGETHER);
         let whole = if windows < width.windows { TOGETHER } else { width.windows };
-        let lines = rows_of_lines::<T>(whole) * whole;
-        let windows = if windows < lines { windows / whole * whole } else { windows / lines * lines };
+        let windows = windows / whole * whole;
         let of_a_row = width.windows.min(windows).next_multiple_of(MOST_LANES);
         // Rows of windows that read others than their neighbours' rows keep nothing for these.
         let alone = height.dilation > 1 || height.stride > height.kernel || whole < width.windows;
@@ -89,11 +83,10 @@ impl Plan {
             true if threes::suits(problem) => Way::Threes,
             true => Way::Kept,
         };
-        let streams = way == Way::Tiles && size_of::<T>() == STREAMED_SIZE;
-        let streamed = rows_of_a_part::<T>(whole, [PART, MOST_OF_A_PART].map(|bytes| bytes / size_of::<T>())) * whole;
+        let streamed = if way == Way::Tiles { streamed::<T>(whole, windows) } else { 0 };
         Self {
-            windows,
-            streamed: if streams && streamed.is_multiple_of(lines) { streamed } else { 0 },
+            windows: windows.checked_div(streamed).map_or(windows, |parts| parts * streamed),
+            streamed,
             opened: if whole == width.windows { (OPENED / whole).max(1) * whole } else { OPENED },
             together,
             rows: ((together - 1) * height.stride + height.kernel.min(MOST_ROWS)).min(height.size),
@@ -102,9 +95,9 @@ impl Plan {
         }
     }
 
-    /// Of these windows, those that are found before they are written past the caches.
-    fn streamed_of<T: Lanes>(&self, y: &Block<'_, T>) -> usize {
-        if y.is_streamed() { self.streamed } else { 0 }
+    /// How many windows are found before they are written: a part, where a task's are written past the caches, and otherwise none.
+    fn found<T: Lanes>(&self, isa: Isa, y: &Block<'_, T>) -> usize {
+        if y.is_streamed() && streams(isa) { self.streamed } else { 0 }
     }
 
     /// Elements of what is kept of rows, of their numbers, and of the limits of lanes.
@@ -117,11 +110,25 @@ impl Plan {
     }
 }
 
+/// Windows of 2x2 side by side that are found before they are written past the caches: rows of `whole` that are whole cache lines, no more
+/// than a task's; none where there are no such, and none of f32. 8x64x112x112 f64 takes 1.21 ms so on one thread of Zen 5, and 1.53
+/// otherwise, on two 0.84 and 1.09; f32 takes a tenth longer so on one thread, and as long on two. Nor does it pay for 3x3 s2, which
+/// computes for longer than it waits for memory: that takes a twentieth longer.
+fn streamed<T>(whole: usize, task: usize) -> usize {
+    if size_of::<T>() < size_of::<f64>() {
+        return 0;
+    }
+    let bytes = [BYTES_OF_A_PART, MOST_BYTES_OF_A_PART];
+    let rows = rows_of_a_part::<T>(whole, bytes.map(|bytes| bytes / size_of::<T>()));
+    let suits = rows.is_multiple_of(rows_of_lines::<T>(whole)) && rows * whole <= task;
+    if suits { rows * whole } else { 0 }
+}
+
 /// The largest element of each window.
 pub fn forward<T: Lanes>(problem: &Problem, (isa, threads): (Isa, Threads), x: &[T], mut y: Output<'_, T>) {
     let plan = Plan::of::<T, u8>(problem);
     threads::for_each(threads, y.blocks_beside(x.len(), plan.windows).enumerate(), |(task, y)| {
-        scratch(plan.streamed_of(&y) + plan.memory(false).iter().sum::<usize>(), |memory| {
+        scratch(plan.found(isa, &y) + plan.memory(false).iter().sum::<usize>(), |memory| {
             let windows = Windows::<T, u8> { problem, plan, x, first: task * plan.windows, y, marks: None, memory };
             simd::run(isa, windows);
         });
@@ -138,14 +145,14 @@ pub fn forward_with_marks<T: Lanes, M: Mark>(
     let plan = Plan::of::<T, M>(problem);
     let tasks = y.blocks_beside(x.len(), plan.windows).zip(marks.chunks_mut(plan.windows)).enumerate();
     threads::for_each(threads, tasks, |(task, (y, marks))| {
-        scratch(plan.streamed_of(&y) + plan.memory(true).iter().sum::<usize>(), |memory| {
+        scratch(plan.found(isa, &y) + plan.memory(true).iter().sum::<usize>(), |memory| {
             let first = task * plan.windows;
             simd::run(isa, Windows { problem, plan, x, first, y, marks: Some(marks), memory }); // 5
         });
     });
 }
 
-/// A block that is filled with elements as many.
+/// Writes elements to a block of as many. A call of its own, since all that it is made of would make those of small inputs longer.
 struct Fill<'a, T>(Block<'a, T>, &'a [T]);
 
 impl<T: Lanes> Kernel for Fill<'_, T> {
@@ -181,7 +188,7 @@ impl<T: Lanes, M: Mark> Kernel for Windows<'_, T, M> {
         let mut marks = marks.unwrap_or_default();
         let (row, mut b) = (first / width.windows, first % width.windows);
         let (mut channel, mut a) = (row / height.windows * problem.area(), row % height.windows);
-        let streamed = plan.streamed_of(&y);
+        let streamed = plan.found(Isa::of::<S>(), &y);
         let (found, memory) = memory.split_at_mut(streamed);
         let mut kept = Kept::<T, S>::new(&plan, with_marks, memory);
         for y in y.split(if streamed > 0 { streamed } else { plan.opened }) {
@@ -211,9 +218,30 @@ impl<T: Lanes, M: Mark> Kernel for Windows<'_, T, M> {
                 }
             }
             if let Some(block) = block {
-                // Not in here, where it would make the calls of small inputs longer.
-                simd::run(Isa::of::<S>(), Fill(block, &found[..len]));
+                simd::run(Isa::of::<S>(), Fill(block, &found[..len])); // 7
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vocabulary::PaddingMode;
+
+    fn streamed_of<T: Lanes>(kernel: usize, columns: usize) -> usize {
+        let axis = |size: usize| {
+            let windows = (size - kernel) / 2 + 1;
+            Axis { size, kernel, stride: 2, dilation: 1, start: 0, windows, mode: PaddingMode::Zeros }
+        };
+        let plan = Plan::of::<T, u8>(&Problem { axes: [axis(8), axis(columns)] });
+        assert!(plan.streamed == 0 || plan.windows.is_multiple_of(plan.streamed));
+        plan.streamed
+    }
+
+    #[test]
+    fn windows_of_f64_are_streamed_by_whole_lines() {
+        assert_eq!([128, 302, 27, 4102].map(|columns| streamed_of::<f64>(2, columns)), [512, 1208, 416, 0]);
+        assert_eq!(([128, 302].map(|columns| streamed_of::<f32>(2, columns)), streamed_of::<f64>(3, 128)), ([0; 2], 0));
     }
 }

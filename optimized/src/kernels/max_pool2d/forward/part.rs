@@ -3,7 +3,7 @@
 use super::super::{Mark, Problem};
 use super::kept::{Kept, Side};
 use super::reading::{Best, Rows, keep_inside, part, read, tap_of};
-use crate::simd::{Lanes, Simd, prefetch};
+use crate::simd::{Lanes, Simd, prefetch_all};
 use std::ops::Range;
 
 /// Of inputs of so many bytes, what is read next is asked for ahead.
@@ -126,9 +126,7 @@ impl<T: Lanes> Part<'_, T> {
                 // While it computes, it need not wait for what the next rows of windows read.
                 let next =
                     self.x.get(start + r * to_next + self.windows.start * width.stride + by..).unwrap_or_default();
-                for line in next[..of_windows.min(next.len())].chunks(64 / size_of::<T>()) {
-                    prefetch(&line[0]);
-                }
+                prefetch_all(&next[..of_windows.min(next.len())]);
             }
             let largest = &mut kept.largest[r * (registers + 1)..][..registers + 1];
             let numbers = &mut kept.numbers[if MARKS { r * registers..(r + 1) * registers } else { 0..0 }];

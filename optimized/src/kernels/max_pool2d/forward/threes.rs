@@ -8,7 +8,7 @@ use super::super::{Mark, Problem};
 use super::part::{LARGE, Part};
 use super::reading::{Best, two};
 use crate::kernels::windows::Axis;
-use crate::simd::{Lanes, Simd, prefetch};
+use crate::simd::{Lanes, Simd, prefetch_all};
 use std::ops::Range;
 
 /// Bytes by which memory is asked for ahead. 3x3 over 8x64x112x112 f32 takes 1.0 ms on one thread of Zen 5, as with 8 and 32 KiB, 1.2
@@ -46,8 +46,7 @@ impl<T: Lanes> Part<'_, T> {
                 // The last rows, of which the next windows read as many that these do not.
                 for next in &rows[taps.len().saturating_sub(height.stride)..taps.len()] {
                     let next = self.x.get(next + across.second_column + by..).unwrap_or_default();
-                    let next = &next[..(2 * n).min(next.len())];
-                    next.chunks(64 / size_of::<T>()).for_each(|line| prefetch(&line[0]));
+                    prefetch_all(&next[..(2 * n).min(next.len())]);
                 }
             }
             let of_marks = if MARKS { row * n..(row + 1) * n } else { 0..0 };
