@@ -76,14 +76,15 @@ mod tests {
     use super::*;
     use crate::simd::{self, Isa, Kernel};
 
-    struct Sweep<'a, T>(&'a [T]);
+    /// Of so many elements, and what follows.
+    struct Sweep<'a, T>(&'a [T], usize);
 
     impl<T: Exp> Kernel for Sweep<'_, T> {
         type Output = (T, T);
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, s: S) -> (T, T) {
-            largest_and_sum::<T, S>(s, self.0, self.0.len())
+            largest_and_sum::<T, S>(s, self.0, self.1)
         }
     }
 
@@ -101,7 +102,8 @@ mod tests {
         for isa in Isa::available() {
             for line in &lines {
                 let x: Vec<T> = line.iter().map(|x| T::narrow(*x)).collect();
-                let (m, sum) = simd::run(isa, Sweep(&x));
+                let followed = [&x[..], &[T::narrow(1e4); BLOCK + 3]].concat();
+                let (m, sum) = simd::run(isa, Sweep(&followed, x.len()));
                 let largest = x.iter().fold(-T::INFINITY, |m, x| if m < *x { *x } else { m });
                 let exact: f64 = x.iter().map(|x| (x.widen() - largest.widen()).exp()).sum();
                 let unit = if size_of::<T>() == 4 { f64::from(f32::EPSILON) } else { f64::EPSILON } / 2.0;
@@ -127,12 +129,12 @@ mod tests {
                 for other in [0.0, f32::NEG_INFINITY] {
                     let mut x = vec![other; 2 * BLOCK + 9];
                     x[place] = special;
-                    let (m, sum) = simd::run(isa, Sweep(&x));
+                    let (m, sum) = simd::run(isa, Sweep(&x, x.len()));
                     assert!(sum.is_nan(), "{isa}: {special} at {place} among {other}");
                     assert!(m == other.max(special), "{isa}: {m} of {special} at {place} among {other}");
                 }
             }
-            let (m, sum) = simd::run(isa, Sweep(&[f32::NEG_INFINITY; BLOCK + 1]));
+            let (m, sum) = simd::run(isa, Sweep(&[f32::NEG_INFINITY; BLOCK + 1], BLOCK + 1));
             assert!(m == f32::NEG_INFINITY && sum.is_nan());
         }
     }
