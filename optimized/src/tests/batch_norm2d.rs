@@ -1,7 +1,7 @@
 use super::{assert_close, assert_same_bits, executions, tensor_f32, tensor_f64};
 use crate::{BatchNorm2d, BatchNorm2dOptions, BatchNorm2dState, Tensor};
 
-/// One plane, few channels, many, planes of one element, planes longer than a block, channels done at once.
+/// One plane, few channels, many, planes of one element, planes longer than a block, channels done at once, planes whose next is asked for.
 const SHAPES: [[usize; 4]; 11] = [
     [1, 1, 1, 2],
     [2, 3, 1, 1],
