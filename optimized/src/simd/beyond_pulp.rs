@@ -1,5 +1,6 @@
 //! What pulp has not, or not in one instruction: every second lane of two registers, and these in turn again; lanes one further; the
-//! larger and the smaller of two lanes, the second of them where either is NaN; a power of two times a number; and lanes as bytes.
+//! larger and the smaller of two lanes, the second of them where either is NaN; a power of two times a number; lanes as bytes; and sums
+//! in the lanes that bytes choose.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`,
 //! `further[i + 1] = x[i]`, and `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single
@@ -12,7 +13,7 @@ use bytemuck::cast;
 use bytemuck::{cast_slice, cast_slice_mut};
 #[cfg(target_arch = "x86_64")]
 use std::any::Any;
-use std::slice::from_mut;
+use std::slice::{from_mut, from_ref};
 
 /// Lanes 0, 2, 4 … of a, and then those of b; or, where `ODD` is 1, lanes 1, 3, 5 ….
 #[inline(always)]
@@ -166,6 +167,59 @@ pub(super) fn bytes_of_f64<S: Simd>(s: S, numbers: S::f64s) -> [u8; MOST_LANES] 
     counts::<f64, S>(numbers)
 }
 
+/// sum + x in the lanes whose byte, of as many, is the one given, sum in the others.
+#[inline(always)]
+pub(super) fn plus_where_f32<S: Simd>(s: S, sum: S::f32s, (bytes, byte): (&[u8], u8), x: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let mut lanes = [0; 16];
+        lanes.copy_from_slice(bytes);
+        let chosen = v4.avx512bw._mm_cmpeq_epi8_mask(cast(lanes), cast([byte; 16]));
+        return cast(v4.avx512f._mm512_mask_add_ps(cast(sum), chosen, cast(sum), cast(x)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        let mut lanes = [0; 16];
+        lanes[..8].copy_from_slice(bytes);
+        let lanes = v3.avx2._mm256_cvtepu8_epi32(cast(lanes));
+        let chosen = v3.avx2._mm256_cmpeq_epi32(lanes, cast([u32::from(byte); 8]));
+        let x = v3.avx._mm256_and_ps(cast(chosen), cast(x));
+        return cast(v3.avx._mm256_add_ps(cast(sum), x));
+    }
+    plus_where::<f32, S>(s, sum, (bytes, byte), x)
+}
+
+/// The same.
+#[inline(always)]
+pub(super) fn plus_where_f64<S: Simd>(s: S, sum: S::f64s, (bytes, byte): (&[u8], u8), x: S::f64s) -> S::f64s {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = (&s as &dyn Any).downcast_ref::<pulp::x86::V4>() {
+        let mut lanes = [0; 16];
+        lanes[..8].copy_from_slice(bytes);
+        let chosen = v4.avx512bw._mm_cmpeq_epi8_mask(cast(lanes), cast([byte; 16])) as u8;
+        return cast(v4.avx512f._mm512_mask_add_pd(cast(sum), chosen, cast(sum), cast(x)));
+    } else if let Some(v3) = (&s as &dyn Any).downcast_ref::<pulp::x86::V3>() {
+        let mut lanes = [0; 16];
+        lanes[..4].copy_from_slice(bytes);
+        let lanes = v3.avx2._mm256_cvtepu8_epi64(cast(lanes));
+        let chosen = v3.avx2._mm256_cmpeq_epi64(lanes, cast([u64::from(byte); 4]));
+        let x = v3.avx._mm256_and_pd(cast(chosen), cast(x));
+        return cast(v3.avx._mm256_add_pd(cast(sum), x));
+    }
+    plus_where::<f64, S>(s, sum, (bytes, byte), x)
+}
+
+#[inline(always)]
+fn plus_where<T: Lanes, S: Simd>(
+    s: S,
+    sum: T::Register<S>,
+    (bytes, byte): (&[u8], u8),
+    x: T::Register<S>,
+) -> T::Register<S> {
+    let mut chosen = T::splat(s, T::ZERO);
+    let lanes = cast_slice_mut::<_, T>(from_mut(&mut chosen)).iter_mut().zip(cast_slice::<_, T>(from_ref(&x)));
+    lanes.zip(bytes).for_each(|((lane, x), its)| *lane = if *its == byte { *x } else { T::ZERO });
+    T::plus(s, sum, chosen)
+}
+
 /// Functions that are single instructions on x86-64, and comparisons elsewhere.
 macro_rules! extremes {
     ($(#[$doc:meta] $name:ident: $number:ty, $register:ident, $v4:ident, $v3:ident, $is_larger:literal;)*) => {$(
@@ -306,5 +360,46 @@ mod tests {
     fn the_second_is_given_back_where_the_first_is_not_beyond_it() {
         extremes::<f32>();
         extremes::<f64>();
+    }
+
+    struct PlusWhere<'a, T>(&'a [T], &'a [u8], u8, &'a mut Vec<T>);
+
+    impl<T: Lanes> Kernel for PlusWhere<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) {
+            let one = T::splat(s, T::ONE);
+            for (x, bytes) in T::registers::<S>(self.0).0.iter().zip(self.1.chunks_exact(T::lanes::<S>())) {
+                self.3.extend_from_slice(cast_slice(&[T::plus_where(s, one, (bytes, self.2), *x)]));
+            }
+        }
+    }
+
+    fn plus_where<T: Lanes>() {
+        let numbers: Vec<T> =
+            (0..2 * MOST_LANES).map(|i| T::narrow(if i == 5 { f64::NAN } else { i as f64 })).collect();
+        // The last bit, the first and none tell bytes apart.
+        let bytes: Vec<u8> = (0..2 * MOST_LANES).map(|i| [7, 6, 135, 7, 255][i % 5]).collect();
+        for isa in Isa::available() {
+            for byte in [6, 7, 135, 255, 0] {
+                let mut sums = Vec::new();
+                simd::run(isa, PlusWhere(&numbers, &bytes, byte, &mut sums));
+                assert_eq!(sums.len(), numbers.len());
+                for ((sum, x), its) in sums.into_iter().zip(&numbers).zip(&bytes) {
+                    let due = if *its == byte { T::ONE + *x } else { T::ONE };
+                    assert!(
+                        sum == due || sum.is_nan() && due.is_nan(),
+                        "{isa}: {sum:?} of {x:?}, where {its} is {byte}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_of_the_lanes_that_their_bytes_choose() {
+        plus_where::<f32>();
+        plus_where::<f64>();
     }
 }

@@ -4,7 +4,7 @@
 //! We depart from it:
 //! 1. windows start two columns apart, and every second element of a row takes a lane: all of these are read at the same taps, by windows
 //!    side by side;
-//! 2. taps are made numbers, and rows of them longer on both sides by taps that are none, so that no lane is outside;
+//! 2. rows of windows are copied, longer on both sides by taps that are none, so that no lane is outside;
 //! 3. gradients are added in the order of the windows, as they are by places.
 
 use super::{Mark, Problem, TASK, rows_of_a_part};
@@ -13,6 +13,7 @@ use crate::kernels::elementwise::Split;
 use crate::memory::{Block, Output, scratch};
 use crate::simd::{self, Isa, Kernel, Lanes, MOST_LANES, Simd};
 use crate::threads::{self, Threads};
+use bytemuck::cast_slice_mut;
 use std::ops::Range;
 
 /// Elements whose gradients are found before they are written: 8 KiB of f32, beside as much and more of the windows over them.
@@ -23,13 +24,14 @@ const PART: usize = 2048;
 const TAPS: usize = 4;
 
 /// The least elements of a row, for each window that is over one of them: of shorter rows, all that is done for one but the
-/// computation costs more than going by places. (That was measured of 2x2 on Zen 5: 0.9 of the time over 56 columns, 1.2 over 28. Those
-/// side by side have a way of their own since.)
-const LEAST: usize = 56;
+/// computation costs more than going by places. 8 channels of 64x64 f32 take 6.2 µs here, of 3x3 on one thread of Zen 5, and 6.0 by places;
+/// of 56x56 6.0 and 4.9, but the way forward, which remembers taps for these, gains as much at both. Padded 2x2 take 2.9 and 2.1 of 32x32,
+/// 4.7 and 4.5 of 40x40.
+const LEAST: usize = 32;
 
 /// How a problem is gone about.
 #[derive(Debug, Clone)]
-struct Plan<T> {
+struct Plan {
     /// Rows of the gradient that are found before they are written.
     rows: usize,
     /// Rows of windows that reach these, at most.
@@ -40,17 +42,17 @@ struct Plan<T> {
     width: usize,
     /// The taps that read the elements of a row, by its distance from the start of the last row of windows that starts above it or at
     /// it: those of even columns, counted from the first, and then those of odd ones.
-    taps: Vec<[Vec<TapOver<T>>; 2]>,
+    taps: Vec<[Vec<TapOver>; 2]>,
 }
 
 /// A tap, and the windows side by side that read elements side by side at it.
 #[derive(Debug, Clone, Copy)]
-struct TapOver<T> {
+struct TapOver {
     /// How many rows of windows before the last they are.
     row: usize,
     /// How far behind the last row's first window the first of them is.
     at: isize,
-    number: T,
+    number: u8,
 }
 
 /// Whether windows start two columns apart, taps are few enough, and rows neither too short nor too long.
@@ -65,8 +67,8 @@ pub fn suits(problem: &Problem) -> bool {
         && width.size >= LEAST * over_width
 }
 
-impl<T: Lanes> Plan<T> {
-    fn of(problem: &Problem) -> Self {
+impl Plan {
+    fn of<T>(problem: &Problem) -> Self {
         let [height, width] = &problem.axes;
         let (rows, start) = (rows_of_a_part::<T>(width.size, [PART; 2]), width.start as usize);
         let before = (width.kernel - 1).saturating_sub(start) / 2;
@@ -88,7 +90,7 @@ impl<T: Lanes> Plan<T> {
                     row: (i - distance) / height.stride,
                     at: ((start + phase) as isize - j as isize) / 2
                         - ((i - distance) / height.stride * plan.width) as isize,
-                    number: T::from((i * width.kernel + j) as u8),
+                    number: (i * width.kernel + j) as u8,
                 };
                 of_phase.map(tap_over).collect()
             }));
@@ -96,10 +98,14 @@ impl<T: Lanes> Plan<T> {
         plan
     }
 
-    /// Elements of memory for the gradients of a part, and for the taps and the gradients of windows.
-    fn memory(&self, problem: &Problem) -> [usize; 3] {
+    /// Elements of memory for the gradients of a part, and for the gradients and the taps of windows.
+    fn memory<T>(&self, problem: &Problem) -> [usize; 3] {
         let of_windows = self.window_rows * self.width + MOST_LANES;
-        [(self.rows * problem.axes[1].size).next_multiple_of(MOST_LANES), of_windows, of_windows]
+        [
+            (self.rows * problem.axes[1].size).next_multiple_of(MOST_LANES),
+            of_windows,
+            of_windows.div_ceil(size_of::<T>()),
+        ]
     }
 }
 
@@ -110,11 +116,11 @@ pub fn backward<T: Lanes>(
     (g, taps): (&[T], &[u8]),
     mut dx: Output<'_, T>,
 ) {
-    let plan = &Plan::of(problem);
+    let plan = &Plan::of::<T>(problem);
     let rows = (TASK / problem.axes[1].size / plan.rows).max(1) * plan.rows;
     let tasks = dx.blocks(rows * problem.axes[1].size).enumerate();
     threads::for_each(threads, tasks, |(task, dx)| {
-        scratch(plan.memory(problem).iter().sum(), |memory| {
+        scratch(plan.memory::<T>(problem).iter().sum(), |memory| {
             simd::run(isa, Rows { problem, plan, g, taps, first: task * rows, dx, memory });
         });
     });
@@ -123,7 +129,7 @@ pub fn backward<T: Lanes>(
 /// Rows of the gradient, of one channel or several.
 struct Rows<'a, T> {
     problem: &'a Problem,
-    plan: &'a Plan<T>,
+    plan: &'a Plan,
     g: &'a [T],
     taps: &'a [u8],
     first: usize,
@@ -139,17 +145,17 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
         counters::record(Counter::MaxPool2d, Isa::of::<S>());
         let Self { problem, plan, g, taps, first, dx, memory } = self;
         let [height, width] = &problem.axes;
-        let [of_sums, of_windows, _] = plan.memory(problem);
+        let [of_sums, of_windows, _] = plan.memory::<T>(problem);
         let (sums, windows) = memory.split_at_mut(of_sums);
-        let (numbers, gradients) = windows.split_at_mut(of_windows);
-        let mut over = Over { problem, plan, first: 0, numbers, gradients };
+        let (gradients, numbers) = windows.split_at_mut(of_windows);
+        let mut over = Over { problem, plan, first: 0, numbers: cast_slice_mut(numbers), gradients };
         let mut row = first;
         for dx in dx.split(plan.rows * width.size) {
             let (mut at, rows) = (0, dx.len() / width.size);
             while at < rows {
                 let (channel, r) = (row / height.size, row % height.size);
                 let n = (height.size - r).min(rows - at);
-                over.read(s, (g, taps), channel, r..r + n);
+                over.read((g, taps), channel, r..r + n);
                 over.add_up(s, r..r + n, &mut sums[at * width.size..][..n * width.size]);
                 at += n;
                 row += n;
@@ -162,11 +168,11 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
 /// The windows over some rows of a channel: departure 2.
 struct Over<'a, T> {
     problem: &'a Problem,
-    plan: &'a Plan<T>,
+    plan: &'a Plan,
     /// The first row of windows.
     first: usize,
     /// The taps at which the largest of windows stand.
-    numbers: &'a mut [T],
+    numbers: &'a mut [u8],
     /// The gradients of their outputs.
     gradients: &'a mut [T],
 }
@@ -174,40 +180,35 @@ struct Over<'a, T> {
 impl<T: Lanes> Over<'_, T> {
     /// Reads the windows over some rows.
     #[inline(always)]
-    fn read<S: Simd>(&mut self, s: S, (g, taps): (&[T], &[u8]), channel: usize, rows: Range<usize>) {
+    fn read(&mut self, (g, taps): (&[T], &[u8]), channel: usize, rows: Range<usize>) {
         let ([height, width], plan) = (&self.problem.axes, self.plan);
         let windows = height.reaching(&rows);
         self.first = windows.start;
         // What starts behind the last element is over none.
         let n = width.windows.min(plan.width - plan.before);
-        let none = T::from(u8::NONE);
         let mut at = 0;
         for a in windows {
             let from = (channel * height.windows + a) * width.windows;
-            self.numbers[at..][..plan.before].fill(none);
+            self.numbers[at..][..plan.before].fill(u8::NONE);
             at += plan.before;
             // Whole registers, of what lies behind the row, too: nobody looks at that, and loops without a rest are short.
             let together = n.next_multiple_of(MOST_LANES);
             match (g.get(from..from + together), taps.get(from..from + together)) {
                 (Some(g), Some(taps)) => {
-                    let gradients = T::registers_mut::<S>(&mut self.gradients[at..][..together]).0;
-                    for (to, g) in gradients.iter_mut().zip(T::registers::<S>(g).0) {
-                        *to = *g;
-                    }
-                    let numbers = T::registers_mut::<S>(&mut self.numbers[at..][..together]).0;
-                    for (to, taps) in numbers.iter_mut().zip(taps.chunks_exact(T::lanes::<S>())) {
-                        *to = T::load_bytes(s, taps);
-                    }
+                    let (gradients, numbers) =
+                        (&mut self.gradients[at..][..together], &mut self.numbers[at..][..together]);
+                    let gradients = gradients.as_chunks_mut::<MOST_LANES>().0.iter_mut().zip(g.as_chunks().0);
+                    gradients.for_each(|(to, g)| *to = *g);
+                    let numbers = numbers.as_chunks_mut::<MOST_LANES>().0.iter_mut().zip(taps.as_chunks().0);
+                    numbers.for_each(|(to, taps)| *to = *taps);
                 }
                 _ => {
                     self.gradients[at..][..n].copy_from_slice(&g[from..][..n]);
-                    for (number, tap) in self.numbers[at..][..n].iter_mut().zip(&taps[from..][..n]) {
-                        *number = T::from(*tap);
-                    }
+                    self.numbers[at..][..n].copy_from_slice(&taps[from..][..n]);
                 }
             }
             let behind = plan.width - plan.before - n;
-            self.numbers[at + n..][..behind].fill(none);
+            self.numbers[at + n..][..behind].fill(u8::NONE);
             at += n + behind;
         }
     }
@@ -226,7 +227,7 @@ impl<T: Lanes> Over<'_, T> {
         let inside = inside.start.clamp(rows.start, rows.end)..inside.end.clamp(rows.start, rows.end);
         for row in rows.clone().filter(|row| !inside.contains(row)) {
             let (last, distance) = start(row);
-            let is_there = |tap: &&TapOver<T>| last >= tap.row && last - tap.row < height.windows;
+            let is_there = |tap: &&TapOver| last >= tap.row && last - tap.row < height.windows;
             let some = |phase: usize| -> Vec<_> {
                 let taps = self.plan.taps.get(distance).map_or(&[][..], |taps| &taps[phase]);
                 taps.iter().filter(is_there).copied().collect()
@@ -247,7 +248,7 @@ impl<T: Lanes> Over<'_, T> {
 
     /// The sums of every `stride`-th row, the first of which is read at these taps.
     #[inline(always)]
-    fn add_up_taps<S: Simd>(&self, s: S, last: usize, taps: &[Vec<TapOver<T>>; 2], sums: &mut [T]) {
+    fn add_up_taps<S: Simd>(&self, s: S, last: usize, taps: &[Vec<TapOver>; 2], sums: &mut [T]) {
         match (taps[0].len(), taps[1].len()) {
             (1, 1) => self.add_up_rows::<S, 1, 1>(s, last, taps, sums),
             (1, 2) => self.add_up_rows::<S, 1, 2>(s, last, taps, sums),
@@ -262,21 +263,23 @@ impl<T: Lanes> Over<'_, T> {
         &self,
         s: S,
         last: usize,
-        [even, odd]: &[Vec<TapOver<T>>; 2],
+        [even, odd]: &[Vec<TapOver>; 2],
         sums: &mut [T],
     ) {
         let ([height, width], lanes) = (&self.problem.axes, T::lanes::<S>());
         // Where there is any tap, its window is there, and the sum is that of its place.
         let base = (last * self.plan.width + self.plan.before).wrapping_sub(self.first * self.plan.width);
-        let even = Phase::<T, S, EVEN>::new(s, self, base, even);
-        let odd = Phase::<T, S, ODD>::new(s, self, base, odd);
+        let rows = sums.len().div_ceil(height.stride * width.size);
+        let len = (rows - 1) * self.plan.width + width.size.div_ceil(2).next_multiple_of(lanes);
+        let even = Phase::<T, EVEN>::new(self, base, len, even);
+        let odd = Phase::<T, ODD>::new(self, base, len, odd);
         for (q, sums) in sums.chunks_mut(height.stride * width.size).enumerate() {
             let (registers, rest) = T::registers_mut::<S>(&mut sums[..width.size]);
-            let mut m = q * (self.plan.width / lanes);
+            let mut m = q * self.plan.width;
             let (pairs, last) = registers.as_chunks_mut::<2>();
             for pair in pairs {
                 *pair = T::in_turn(s, even.sum(s, m), odd.sum(s, m));
-                m += 1;
+                m += lanes;
             }
             if last.len() + rest.len() > 0 {
                 let [a, b] = T::in_turn(s, even.sum(s, m), odd.sum(s, m));
@@ -296,45 +299,42 @@ impl<T: Lanes> Over<'_, T> {
 const ANY: usize = 0;
 
 /// The numbers that windows have, their gradients, and the tap's own number.
-type Known<'a, R> = (&'a [R], &'a [R], R);
+type Known<'a, T> = (&'a [u8], &'a [T], u8);
 
 /// The taps over every second element of a row.
-struct Phase<'a, T: Lanes, S: Simd, const TAPS: usize> {
+struct Phase<'a, T: Lanes, const TAPS: usize> {
     over: &'a Over<'a, T>,
     base: usize,
-    taps: &'a [TapOver<T>],
+    taps: &'a [TapOver],
     /// The same, where there are `TAPS`.
-    known: [Known<'a, T::Register<S>>; TAPS],
+    known: [Known<'a, T>; TAPS],
 }
 
-impl<'a, T: Lanes, S: Simd, const TAPS: usize> Phase<'a, T, S, TAPS> {
+impl<'a, T: Lanes, const TAPS: usize> Phase<'a, T, TAPS> {
     #[inline(always)]
-    fn new(s: S, over: &'a Over<'a, T>, base: usize, taps: &'a [TapOver<T>]) -> Self {
-        let mut known = [(&[][..], &[][..], T::splat(s, T::ZERO)); TAPS];
+    fn new(over: &'a Over<'a, T>, base: usize, len: usize, taps: &'a [TapOver]) -> Self {
+        let mut known = [(&[][..], &[][..], 0); TAPS];
         for (known, tap) in known.iter_mut().zip(taps) {
             let at = base.wrapping_add_signed(tap.at);
-            let numbers = T::registers::<S>(&over.numbers[at..]).0;
-            let gradients = T::registers::<S>(&over.gradients[at..]).0;
-            *known = (numbers, &gradients[..numbers.len()], T::splat(s, tap.number));
+            *known = (&over.numbers[at..][..len], &over.gradients[at..][..len], tap.number);
         }
         Self { over, base, taps, known }
     }
 
-    /// The sums of a register of elements.
+    /// The sums of a register of elements, from the m-th on.
     #[inline(always)]
-    fn sum(&self, s: S, m: usize) -> T::Register<S> {
-        let mut sum = T::splat(s, T::ZERO);
+    fn sum<S: Simd>(&self, s: S, m: usize) -> T::Register<S> {
+        let (mut sum, lanes) = (T::splat(s, T::ZERO), T::lanes::<S>());
         if TAPS == ANY {
-            let lanes = T::lanes::<S>();
             for tap in self.taps {
-                let at = self.base.wrapping_add_signed(tap.at) + m * lanes;
-                let number = T::registers::<S>(&self.over.numbers[at..][..lanes]).0[0];
+                let at = self.base.wrapping_add_signed(tap.at) + m;
                 let g = T::registers::<S>(&self.over.gradients[at..][..lanes]).0[0];
-                sum = T::plus(s, sum, T::where_equal(s, (number, T::splat(s, tap.number)), g));
+                sum = T::plus_where(s, sum, (&self.over.numbers[at..][..lanes], tap.number), g);
             }
         }
-        for (numbers, gradients, number) in self.known {
-            sum = T::plus(s, sum, T::where_equal(s, (numbers[m], number), gradients[m]));
+        for (numbers, gradients, number) in &self.known {
+            let g = T::registers::<S>(&gradients[m..][..lanes]).0[0];
+            sum = T::plus_where(s, sum, (&numbers[m..][..lanes], *number), g);
         }
         sum
     }

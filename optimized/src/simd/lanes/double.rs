@@ -100,6 +100,10 @@ impl Lanes for f64 {
         s.select_f64s(s.equal_f64s(a, b), then, s.splat_f64s(0.0))
     }
     #[inline(always)]
+    fn plus_where<S: Simd>(s: S, sum: S::f64s, bytes: (&[u8], u8), x: S::f64s) -> S::f64s {
+        beyond_pulp::plus_where_f64(s, sum, bytes, x)
+    }
+    #[inline(always)]
     fn larger<S: Simd>(s: S, a: S::f64s, b: S::f64s) -> S::f64s {
         beyond_pulp::larger_f64(s, a, b)
     }

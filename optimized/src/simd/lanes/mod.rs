@@ -101,6 +101,9 @@ pub trait Lanes:
         pair: (Self::Register<S>, Self::Register<S>),
         then: Self::Register<S>,
     ) -> Self::Register<S>;
+    /// sum + x in the lanes whose byte, of as many, is the one given, sum in the others.
+    fn plus_where<S: Simd>(s: S, sum: Self::Register<S>, bytes: (&[u8], u8), x: Self::Register<S>)
+    -> Self::Register<S>;
     /// a where a > b, b elsewhere, and so where either is NaN.
     fn larger<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> Self::Register<S>;
     /// a where a < b, b elsewhere, and so where either is NaN.
