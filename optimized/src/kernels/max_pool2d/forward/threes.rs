@@ -1,19 +1,18 @@
 //! Windows of three columns that start two apart.
 //!
-//! The plain loop is that of all windows. Here every row is read once for a row of windows, two registers side by side at a time: the
-//! second column of windows are their even lanes, the third their odd lanes, and the first column is the third of the window before.
-//! What is read next is asked for ahead.
+//! The plain loop is that of all windows. Here every row is read once for a row of windows, or for two that share it, two registers side
+//! by side at a time: the second column of windows are their even lanes, the third their odd lanes, and the first column is the third of
+//! the window before. Windows take the largest of those of rows, the first of equals being the same. What is read next is asked for ahead.
 
 use super::super::{Mark, Problem};
 use super::part::{LARGE, Part};
-use super::reading::{Best, two};
-use crate::kernels::windows::Axis;
-use crate::simd::{Lanes, Simd, prefetch_all};
-use std::ops::Range;
+use super::reading::two;
+use crate::simd::{Lanes, Simd, prefetch};
+use std::array;
 
-/// Bytes by which memory is asked for ahead. 3x3 over 8x64x112x112 f32 takes 1.0 ms on one thread of Zen 5, as with 8 and 32 KiB, 1.2
-/// with 4, and 1.7 where nothing is asked for.
-const AHEAD: usize = 1 << 14;
+/// Bytes by which memory is asked for ahead, register by register. 3x3 and the taps over 8x64x112x112 f32 take 0.90 ms on one thread of
+/// Zen 5, 0.93 with 16 KiB, 0.97 with 32, 0.99 with 4, and 1.6 where nothing is asked for.
+const AHEAD: usize = 1 << 13;
 
 /// The rows of the tallest windows.
 const TALLEST: usize = 3;
@@ -32,39 +31,43 @@ impl<T: Lanes> Part<'_, T> {
     #[inline(always)]
     pub(super) fn write_threes<S: Simd, M: Mark, const MARKS: bool>(&self, s: S, y: &mut [T], marks: &mut [M]) {
         let ([height, width], n) = (&self.problem.axes, self.windows.len());
-        let across = Across::<T, S>::of(s, width, &self.windows);
-        let ahead = (size_of_val(self.x) >= LARGE).then_some(AHEAD / size_of::<T>());
-        for row in 0..self.rows {
+        let across = Across::<T, S>::of(s, self);
+        let mut row = 0;
+        while row < self.rows {
             let a = self.a + row;
             let taps = height.taps_inside(&(a..a + 1));
+            // Two rows of windows, of which the first ends where the second begins. Of f64 without marks, memory takes longer than what is
+            // saved, and two rows at once make it slower: 1.65 ms of 8x64x112x112 on one thread of Zen 5, otherwise 1.45.
+            let share = (MARKS || size_of::<T>() < size_of::<f64>())
+                && (taps.len(), height.stride, height.dilation) == (TALLEST, 2, 1)
+                && row + 1 < self.rows
+                && height.taps_inside(&(a + 1..a + 2)).len() == TALLEST;
+            let over = if share { 2 } else { 1 };
             // Where there are fewer, nobody looks at the others.
-            let rows = [0, 1, 2].map(|t| {
-                let tap = (taps.start + t).min(taps.end.saturating_sub(1));
+            let rows: [usize; 2 * TALLEST - 1] = array::from_fn(|t| {
+                let tap = if share { t } else { (taps.start + t).min(taps.end.saturating_sub(1)) };
                 self.channel + height.place(a, tap).max(0) as usize * width.size
             });
-            if let Some(by) = ahead {
-                // The last rows, of which the next windows read as many that these do not.
-                for next in &rows[taps.len().saturating_sub(height.stride)..taps.len()] {
-                    let next = self.x.get(next + across.second_column + by..).unwrap_or_default();
-                    prefetch_all(&next[..(2 * n).min(next.len())]);
-                }
-            }
-            let of_marks = if MARKS { row * n..(row + 1) * n } else { 0..0 };
+            let of_marks = if MARKS { row * n..(row + over) * n } else { 0..0 };
             // Lanes beyond the last window fall into the next row, which is written later.
             let (y, marks) = (&mut y[row * n..], &mut marks[of_marks.start..]);
             let (first, to) = ((a, taps.start), (&mut *y, &mut *marks));
-            let sums = match taps.len() {
-                3 => self.write_row::<S, M, MARKS, 3>(s, &across, first, rows, to),
-                2 => self.write_row::<S, M, MARKS, 2>(s, &across, first, [rows[0], rows[1]], to),
-                1 => self.write_row::<S, M, MARKS, 1>(s, &across, first, [rows[0]], to),
+            let [sum, least] = match (over, taps.len()) {
+                (2, _) => self.write_rows::<S, M, MARKS, 5, 2>(s, &across, first, rows, to),
+                (_, 3) => self.write_rows::<S, M, MARKS, 3, 1>(s, &across, first, [rows[0], rows[1], rows[2]], to),
+                (_, 2) => self.write_rows::<S, M, MARKS, 2, 1>(s, &across, first, [rows[0], rows[1]], to),
+                (_, 1) => self.write_rows::<S, M, MARKS, 1, 1>(s, &across, first, [rows[0]], to),
                 _ => [T::splat(s, T::narrow(f64::NAN)); 2],
             };
             let marks = &mut marks[..of_marks.len()];
-            if T::any_nan(s, sums[0]) {
-                self.write_plainly(row..row + 1, &mut y[..n], marks);
-            } else if MARKS && T::any_nan(s, sums[1]) {
-                self.mark_nothing(a, &y[..n], marks);
+            if T::any_nan(s, sum) {
+                self.write_plainly(row..row + over, &mut y[..over * n], marks);
+            } else if MARKS && T::any_less(s, least, T::splat(s, -T::MAX)) {
+                for (row, (y, marks)) in y.chunks(n).zip(marks.chunks_mut(n)).enumerate() {
+                    self.mark_nothing(a + row, y, marks);
+                }
             }
+            row += over;
         }
     }
 
@@ -77,10 +80,10 @@ impl<T: Lanes> Part<'_, T> {
         }
     }
 
-    /// The windows of row a, of `ROWS` rows of the input, which begin at `rows` in x and are read from tap `first` on; gives the sums of
-    /// what they read, and those of the numbers of their largest, which are NaN where one is not known.
+    /// The windows of row a, of `ROWS` rows of the input, which begin at `rows` in x and are read from tap `first` on; or, where `OVER` is 2,
+    /// those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
     #[inline(always)]
-    fn write_row<S: Simd, M: Mark, const MARKS: bool, const ROWS: usize>(
+    fn write_rows<S: Simd, M: Mark, const MARKS: bool, const ROWS: usize, const OVER: usize>(
         &self,
         s: S,
         across: &Across<T, S>,
@@ -88,12 +91,12 @@ impl<T: Lanes> Part<'_, T> {
         rows: [usize; ROWS],
         (y, marks): (&mut [T], &mut [M]),
     ) -> [T::Register<S>; 2] {
-        let lanes = T::lanes::<S>();
+        let (lanes, n) = (T::lanes::<S>(), self.windows.len());
         let [of_i, of_j] = M::steps(self.problem);
         let mut reading = Reading::<T, S, ROWS> {
             before: [T::splat(s, T::narrow(f64::NEG_INFINITY)); ROWS],
             sum: T::splat(s, T::ZERO),
-            sum_of_numbers: T::splat(s, T::ZERO),
+            least: T::splat(s, T::MAX),
             numbers: [first * of_i, of_i, of_j],
         };
         if across.second_column > across.first_column {
@@ -102,44 +105,48 @@ impl<T: Lanes> Part<'_, T> {
                 reading.sum = T::plus(s, reading.sum, *before);
             }
         }
-        let start = self.problem.start([a, self.windows.start]);
+        let starts: [i64; OVER] = array::from_fn(|over| self.problem.start([a + over, self.windows.start]));
         // Registers that are whole, wherever they are read and written.
         let room = self.x.len().saturating_sub(rows[ROWS - 1] + across.second_column) / (2 * lanes);
-        let whole = across.whole.min(room).min(y.len() / lanes);
-        for (k, y) in T::registers_mut::<S>(&mut y[..whole * lanes]).0.iter_mut().enumerate() {
-            let mut best = Best::nothing(s);
-            for (t, row) in rows.iter().enumerate() {
-                let x = &self.x[row + across.second_column + 2 * k * lanes..][..2 * lanes];
-                let pair = [T::registers::<S>(x).0[0], T::registers::<S>(x).0[1]];
-                reading.hold::<MARKS>(s, t, pair, None, &mut best);
+        let whole = across.whole.min(room).min(y.len().saturating_sub((OVER - 1) * n) / lanes);
+        let zero = T::splat(s, T::ZERO);
+        let (mut pairs, mut next) = ([[zero; 2]; ROWS], [Best::<T, S> { x: zero, number: zero }; OVER]);
+        for k in 0..across.registers {
+            let from = across.second_column + 2 * k * lanes;
+            if let Some(by) = across.ahead {
+                // The last rows, of which the next windows read as many that these do not.
+                for row in &rows[ROWS.saturating_sub(2 * OVER)..] {
+                    if let Some(next) = self.x.get(row + from + by..row + from + by + 2 * lanes) {
+                        prefetch(&next[0]);
+                        prefetch(&next[lanes]);
+                    }
+                }
             }
-            *y = best.x;
-            if MARKS {
-                reading.sum_of_numbers = T::plus(s, reading.sum_of_numbers, best.number);
-                M::write::<T, S>(s, start + (2 * k * lanes) as i64, best.number, &mut marks[k * lanes..][..lanes]);
+            let best = if k < whole {
+                for (pair, row) in pairs.iter_mut().zip(rows) {
+                    let x = T::registers::<S>(&self.x[row + from..][..2 * lanes]).0;
+                    *pair = [x[0], x[1]];
+                }
+                reading.best::<MARKS, OVER>(s, &pairs, None)
+            } else {
+                for (pair, row) in pairs.iter_mut().zip(rows) {
+                    *pair = two(s, self.x, row + from);
+                }
+                let limits = if k < across.whole { None } else { across.limits.as_ref() };
+                reading.best::<MARKS, OVER>(s, &pairs, limits)
+            };
+            for over in 0..OVER {
+                best[over].write::<M, MARKS>(s, (over * n, k), starts[over], (&mut *y, &mut *marks));
+            }
+            if k == 0 {
+                next = best;
             }
         }
-        // And the others.
-        for k in whole..across.registers {
-            let limits = if k < across.whole { None } else { across.limits.as_ref() };
-            let mut best = Best::nothing(s);
-            for (t, row) in rows.iter().enumerate() {
-                let pair = two(s, self.x, row + across.second_column + 2 * k * lanes);
-                reading.hold::<MARKS>(s, t, pair, limits, &mut best);
-            }
-            let y = &mut y[k * lanes..];
-            match y.get_mut(..lanes) {
-                Some(to) => T::registers_mut::<S>(to).0[0] = best.x,
-                None => T::store_partial(s, y, best.x),
-            }
-            if MARKS {
-                reading.sum_of_numbers = T::plus(s, reading.sum_of_numbers, best.number);
-                let marks = &mut marks[k * lanes..];
-                let n = lanes.min(marks.len());
-                M::write::<T, S>(s, start + (2 * k * lanes) as i64, best.number, &mut marks[..n]);
-            }
+        // Lanes beyond the first row's last window have fallen into the second row, which was written before.
+        for over in 1..OVER {
+            next[over].write::<M, MARKS>(s, (over * n, 0), starts[over], (&mut *y, &mut *marks));
         }
-        [reading.sum, reading.sum_of_numbers]
+        [reading.sum, reading.least]
     }
 }
 
@@ -152,6 +159,8 @@ struct Across<T: Lanes, S: Simd> {
     /// The columns that the first window reads; where it begins before the input, both are the input's first.
     first_column: usize,
     second_column: usize,
+    /// Elements by which what is read next is asked for ahead, if it is.
+    ahead: Option<usize>,
     /// Where the last window reads beyond the row: −∞ in its lane where that is outside, of second columns and of third ones; ∞ in
     /// others.
     limits: Option<[T::Register<S>; 2]>,
@@ -159,19 +168,60 @@ struct Across<T: Lanes, S: Simd> {
 
 impl<T: Lanes, S: Simd> Across<T, S> {
     #[inline(always)]
-    fn of(s: S, width: &Axis, windows: &Range<usize>) -> Self {
+    fn of(s: S, part: &Part<'_, T>) -> Self {
+        let (width, windows) = (&part.problem.axes[1], &part.windows);
+        let ahead = (size_of_val(part.x) >= LARGE).then_some(AHEAD / size_of::<T>());
         let (lanes, last) = (T::lanes::<S>(), windows.end - 1);
         let registers = windows.len().div_ceil(lanes);
         let [first_column, second_column] = [0, 1].map(|tap| width.place(windows.start, tap).max(0) as usize);
         let is_inside = |tap| width.place(last, tap) < width.size as i64;
         if is_inside(2) {
-            return Self { registers, whole: registers, first_column, second_column, limits: None };
+            return Self { registers, whole: registers, first_column, second_column, ahead, limits: None };
         }
         let [all, none] = [f64::INFINITY, f64::NEG_INFINITY].map(|limit| T::splat(s, T::narrow(limit)));
         let (counting, lane) = (T::counting(s), T::splat(s, T::narrow(((windows.len() - 1) % lanes) as f64)));
         let limit = T::where_less(s, (lane, counting), all, T::where_less(s, (counting, lane), all, none));
         let limits = Some([if is_inside(1) { all } else { limit }, limit]);
-        Self { registers, whole: registers - 1, first_column, second_column, limits }
+        Self { registers, whole: registers - 1, first_column, second_column, ahead, limits }
+    }
+}
+
+/// The largest of windows, and the numbers of their taps.
+#[derive(Clone, Copy)]
+struct Best<T: Lanes, S: Simd> {
+    x: T::Register<S>,
+    number: T::Register<S>,
+}
+
+impl<T: Lanes, S: Simd> Best<T, S> {
+    /// Writes the k-th register of a row that begins at `from`, and whose first window starts at a place of the channel.
+    #[inline(always)]
+    fn write<M: Mark, const MARKS: bool>(
+        &self,
+        s: S,
+        (from, k): (usize, usize),
+        start: i64,
+        (y, marks): (&mut [T], &mut [M]),
+    ) {
+        let lanes = T::lanes::<S>();
+        let at = from + k * lanes;
+        match y.get_mut(at..at + lanes) {
+            Some(to) => T::registers_mut::<S>(to).0[0] = self.x,
+            None => T::store_partial(s, &mut y[at..], self.x),
+        }
+        if MARKS {
+            let len = lanes.min(marks.len() - at);
+            M::write::<T, S>(s, start + (2 * k * lanes) as i64, self.number, &mut marks[at..][..len]);
+        }
+    }
+
+    /// Where x is larger, it takes their place.
+    #[inline(always)]
+    fn take_larger<const MARKS: bool>(&mut self, s: S, x: T::Register<S>, number: T::Register<S>) {
+        if MARKS {
+            self.number = T::where_less(s, (self.x, x), number, self.number);
+        }
+        self.x = T::larger(s, x, self.x);
     }
 }
 
@@ -181,32 +231,52 @@ struct Reading<T: Lanes, S: Simd, const ROWS: usize> {
     before: [T::Register<S>; ROWS],
     /// The sums of all that was read.
     sum: T::Register<S>,
-    sum_of_numbers: T::Register<S>,
+    /// The least of windows.
+    least: T::Register<S>,
     /// The number of the first tap, and how far apart those of two rows are, and of two columns.
     numbers: [usize; 3],
 }
 
 impl<T: Lanes, S: Simd, const ROWS: usize> Reading<T, S, ROWS> {
-    /// Holds what windows read of row t against them, where their second and third columns are in turn.
+    /// The largest of windows of one row or two, whose second and third columns are in turn in these registers of each row. Of windows of
+    /// −∞ alone, the numbers are any.
     #[inline(always)]
-    fn hold<const MARKS: bool>(
+    fn best<const MARKS: bool, const OVER: usize>(
         &mut self,
         s: S,
-        t: usize,
-        [p, q]: [T::Register<S>; 2],
+        pairs: &[[T::Register<S>; 2]; ROWS],
         limits: Option<&[T::Register<S>; 2]>,
-        best: &mut Best<T, S>,
-    ) {
+    ) -> [Best<T, S>; OVER] {
         let [first, of_i, of_j] = self.numbers;
-        self.sum = T::plus(s, self.sum, T::plus(s, p, q));
-        let (mut second, mut third) = (T::even(s, p, q), T::odd(s, p, q));
-        if let Some(limits) = limits {
-            (second, third) = (T::smaller(s, limits[0], second), T::smaller(s, limits[1], third));
+        let zero = T::splat(s, T::ZERO);
+        let mut best = [Best { x: zero, number: zero }; OVER];
+        for (t, [p, q]) in pairs.iter().copied().enumerate() {
+            self.sum = T::plus(s, self.sum, T::plus(s, p, q));
+            let (mut second, mut third) = (T::even(s, p, q), T::odd(s, p, q));
+            if let Some(limits) = limits {
+                (second, third) = (T::smaller(s, limits[0], second), T::smaller(s, limits[1], third));
+            }
+            let mut row = Best::<T, S> { x: T::one_further(s, self.before[t], third), number: zero };
+            row.take_larger::<MARKS>(s, second, T::splat(s, T::narrow(of_j as f64)));
+            row.take_larger::<MARKS>(s, third, T::splat(s, T::narrow((2 * of_j) as f64)));
+            self.before[t] = third;
+            // The rows of each row of windows.
+            for (over, best) in best.iter_mut().enumerate() {
+                let Some(i) = t.checked_sub(2 * over).filter(|i| i + 2 * (OVER - 1) < ROWS) else { continue };
+                let number = if MARKS {
+                    T::plus(s, row.number, T::splat(s, T::narrow((first + i * of_i) as f64)))
+                } else {
+                    row.number
+                };
+                match i {
+                    0 => *best = Best { x: row.x, number },
+                    _ => best.take_larger::<MARKS>(s, row.x, number),
+                }
+            }
         }
-        let number = first + t * of_i;
-        best.take_larger::<MARKS>(s, T::one_further(s, self.before[t], third), number);
-        best.take_larger::<MARKS>(s, second, number + of_j);
-        best.take_larger::<MARKS>(s, third, number + 2 * of_j);
-        self.before[t] = third;
+        for best in &best {
+            self.least = T::smaller(s, best.x, self.least);
+        }
+        best
     }
 }
