@@ -243,6 +243,7 @@ fn race_entry<T: Number>(
                 threads,
                 peer: rival.names()[outcome.peer].0,
                 share_of_limit: least / outcome.ours_seconds,
+                work,
                 peaks,
                 outcome,
             });

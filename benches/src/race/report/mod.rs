@@ -1,5 +1,6 @@
 //! What a race came to: on the terminal, as JSON, and as a page to be kept.
 
+mod beyond;
 mod document;
 mod page;
 mod terminal;
@@ -8,6 +9,7 @@ use super::contender::Direction;
 use super::limits::Limits;
 use super::memory::Peaks;
 use super::timing::Outcome;
+use super::work::Work;
 use serde_json::Value as Json;
 
 /// One layer at one size, in one direction, on some number of threads.
@@ -23,6 +25,8 @@ pub(super) struct Cell {
     pub peer: &'static str,
     /// The least time that the machine's limits allow, over ours.
     pub share_of_limit: f64,
+    /// The least that has to be done.
+    pub work: Work,
     /// Of memory, where it was measured.
     pub peaks: Option<Peaks>,
     pub outcome: Outcome,
@@ -153,7 +157,8 @@ impl Report {
         geometric_mean(self.cells.iter().filter(|cell| of(cell)).map(|cell| cell.outcome.ratio.median))
     }
 
-    /// A line for each number of threads and part of the cells: the mean ratio, by direction too, and how many cells are won.
+    /// A line for each number of threads and part of the cells: the mean ratio, by direction too, and how many cells are won; and how
+    /// much memory those move that no cache holds.
     fn summary(&self) -> Vec<String> {
         let line = |(threads, part): (usize, Part)| {
             let is_of = |cell: &Cell| cell.threads == threads && part.holds(cell);
@@ -173,7 +178,7 @@ impl Report {
             ))
         };
         let of_threads = |threads| Part::ALL.into_iter().map(move |part| (threads, part));
-        self.threads().flat_map(of_threads).filter_map(line).collect()
+        self.threads().flat_map(of_threads).filter_map(line).chain(self.beyond_caches_lines()).collect()
     }
 
     /// How much was left out, and why.
@@ -216,6 +221,7 @@ mod tests {
             threads,
             peer: "default",
             share_of_limit: 0.5,
+            work: Work { flops: 0.0, bytes: 1e3, working_set: 1e3 },
             peaks: None,
             outcome: Outcome {
                 peer: 0,

@@ -45,6 +45,7 @@ impl Report {
         if !slower.is_empty() {
             let _ = writeln!(page, "\n## Slower, by the whole interval\n\n* {}", slower.join("\n* "));
         }
+        self.beyond_caches_section(&mut page);
         for layer in self.layers() {
             let _ = writeln!(page, "\n## {layer}\n");
             self.table(&mut page, |cell| cell.layer == layer);
