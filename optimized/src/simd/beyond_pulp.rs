@@ -3,9 +3,9 @@
 //! in the lanes that bytes choose.
 //!
 //! The plain loops are `for i in 0..lanes { even[i] = pairs[2 * i] }`, with `2 * i + 1` for the odd ones, `pairs[2 * i] = even[i]`,
-//! `further[i + 1] = x[i]`, and `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller. The compiler makes single
-//! instructions of them only by luck; so these are written out for the instruction sets of x86-64, and the loops are left to the
-//! compiler elsewhere.
+//! `further[i + 1] = x[i]`, `larger[i] = if a[i] > b[i] { a[i] } else { b[i] }`, with `<` for the smaller, and
+//! `if bytes[i] == byte { sum[i] += x[i] }`. The compiler makes single instructions of them only by luck; so these are written out for
+//! the instruction sets of x86-64, and the loops are left to the compiler elsewhere.
 
 use super::{Lanes, MOST_LANES, Simd};
 #[cfg(target_arch = "x86_64")]
@@ -167,7 +167,7 @@ pub(super) fn bytes_of_f64<S: Simd>(s: S, numbers: S::f64s) -> [u8; MOST_LANES] 
     counts::<f64, S>(numbers)
 }
 
-/// sum + x in the lanes whose byte, of as many, is the one given, sum in the others.
+/// sum + x in the lanes whose byte, of as many, is the one given; sum in the others, or sum + 0, which differ where it is −0.
 #[inline(always)]
 pub(super) fn plus_where_f32<S: Simd>(s: S, sum: S::f32s, (bytes, byte): (&[u8], u8), x: S::f32s) -> S::f32s {
     #[cfg(target_arch = "x86_64")]
@@ -216,7 +216,9 @@ fn plus_where<T: Lanes, S: Simd>(
 ) -> T::Register<S> {
     let mut chosen = T::splat(s, T::ZERO);
     let lanes = cast_slice_mut::<_, T>(from_mut(&mut chosen)).iter_mut().zip(cast_slice::<_, T>(from_ref(&x)));
-    lanes.zip(bytes).for_each(|((lane, x), its)| *lane = if *its == byte { *x } else { T::ZERO });
+    for ((lane, x), its) in lanes.zip(bytes) {
+        *lane = if *its == byte { *x } else { T::ZERO };
+    }
     T::plus(s, sum, chosen)
 }
 

@@ -68,6 +68,8 @@ fn check(options: MaxPool2dOptions, x: &Tensor<f32>) {
             assert!(pass.indices.as_ref() == asked.then_some(&places), "{what}");
             let gradients = pool.backward(&pass, &g.map(f64::from)).unwrap();
             assert!(gradients.input == dx.map(f64::from), "{what}");
+            let alone = pool.forward(&x.map(f64::from)).unwrap();
+            assert_same_bits(&alone.map(|y| y as f32), &y, &what);
         }
     }
 }
@@ -129,6 +131,28 @@ fn the_first_of_equals_and_the_last_nan_count() {
     }
 }
 
+/// Of rows of windows that are found at once, one may have a window of −∞ alone, whose place only the plain loop knows.
+#[test]
+fn a_window_of_nothing_is_found_in_whichever_row_it_is() {
+    for padding in [0, 1] {
+        let options = MaxPool2dOptions::new(3).stride(2).padding(padding);
+        let x = integers(&[1, 1, 9, 70], 1);
+        let shape = MaxPool2d::new(options.clone()).unwrap().output_shape(x.shape()).unwrap();
+        for a in 0..shape[2] {
+            for b in [0, 17, shape[3] - 1] {
+                let mut x = x.clone();
+                for (i, j) in (0..3).flat_map(|i| (0..3).map(move |j| (i, j))) {
+                    let place = [2 * a + i, 2 * b + j].map(|place| place.checked_sub(padding));
+                    if let [Some(h @ 0..9), Some(w @ 0..70)] = place {
+                        x[[0, 0, h, w]] = f32::NEG_INFINITY;
+                    }
+                }
+                check(options.clone(), &x);
+            }
+        }
+    }
+}
+
 /// Rows longer than are computed together; many tasks.
 #[test]
 fn long_rows_and_many_channels_are_cut_where_they_should_be() {
@@ -163,6 +187,7 @@ fn elements_ask_the_windows_over_them() {
         two_apart([3, 1], 1, [1, 0]),
         two_apart([2, 3], 3, [1, 1]),
         two_apart([3, 4], 2, [1, 0]),
+        two_apart([2, 7], 2, [0, 0]),
     ] {
         for shape in [[2, 3, 17, 130], [1, 2, 40, 151], [3, 1, 5, 112], [2, 2, 6, 34], [3, 2, 7, 17]] {
             for ceil_mode in [false, true] {
@@ -245,7 +270,16 @@ fn one_nan_spoils_its_windows_alone() {
         let mut x = x.clone();
         x.as_mut_slice()[place] = f32::NAN;
         check(MaxPool2dOptions::new(2), &x);
+        check(MaxPool2dOptions::new(3).stride(2), &x);
         check(MaxPool2dOptions::new(3).stride(2).padding(1), &x);
+    }
+    // In the first column of a part of a row, and of others.
+    for padding in [0, 1] {
+        let mut x = integers(&[1, 1, 5, 70_001], 1);
+        for b in (1024..35_000).step_by(1024) {
+            x[[0, 0, b / 1024 % 5, 2 * b - padding]] = f32::NAN;
+        }
+        check(MaxPool2dOptions::new(3).stride(2).padding(padding), &x);
     }
 }
 

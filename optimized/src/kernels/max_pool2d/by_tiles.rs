@@ -5,7 +5,7 @@
 //!    columns, or of odd ones. Both answers, in turn, are the row;
 //! 2. lanes beyond the last window fall into the next row, which is written later.
 
-use super::{BYTES_OF_A_PART, MOST_BYTES_OF_A_PART, Problem, TASK, rows_of_a_part};
+use super::{BYTES_OF_A_PART, MOST_BYTES_OF_A_PART, Mark, Problem, TASK, rows_of_a_part};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::Split;
 use crate::memory::{Block, Output, scratch};
@@ -91,30 +91,26 @@ impl<T: Lanes> Kernel for Rows<'_, T> {
 #[inline(always)]
 fn find_row<T: Lanes, S: Simd>(s: S, (g, taps): (&[T], &[u8]), (row, n): (usize, usize), dx: &mut [T]) {
     let (lanes, registers) = (T::lanes::<S>(), n.div_ceil(T::lanes::<S>()));
-    let its = [2 * row, 2 * row + 1].map(|tap| T::splat(s, T::from(tap as u8)));
+    let its = [2 * row, 2 * row + 1].map(|tap| tap as u8);
     let whole = registers.min(g.len() / lanes);
     let operands = g.chunks_exact(lanes).zip(taps.chunks_exact(lanes));
     for (dx, (g, taps)) in dx.chunks_exact_mut(2 * lanes).zip(operands).take(whole) {
         let dx = T::registers_mut::<S>(dx).0;
-        [dx[0], dx[1]] = of_windows::<T, S>(s, T::registers::<S>(g).0[0], T::load_bytes(s, taps), its); // 1
+        [dx[0], dx[1]] = of_windows::<T, S>(s, T::registers::<S>(g).0[0], taps, its); // 1
     }
     if whole < registers {
         let (g, taps) = (&g[whole * lanes..], &taps[whole * lanes..]);
+        let mut last = [u8::NONE; MOST_LANES];
+        last[..taps.len()].copy_from_slice(taps);
         let dx = T::registers_mut::<S>(&mut dx[2 * whole * lanes..][..2 * lanes]).0;
-        [dx[0], dx[1]] = of_windows::<T, S>(s, T::load_partial(s, g), T::load_bytes(s, taps), its);
+        [dx[0], dx[1]] = of_windows::<T, S>(s, T::load_partial(s, g), &last[..lanes], its);
     }
 }
 
-/// The gradients of elements side by side, from those of a register of windows.
+/// The gradients of elements side by side, from those of a register of windows and their taps.
 #[inline(always)]
-fn of_windows<T: Lanes, S: Simd>(
-    s: S,
-    g: T::Register<S>,
-    taps: T::Register<S>,
-    [even, odd]: [T::Register<S>; 2],
-) -> [T::Register<S>; 2] {
+fn of_windows<T: Lanes, S: Simd>(s: S, g: T::Register<S>, taps: &[u8], its: [u8; 2]) -> [T::Register<S>; 2] {
     // Added to 0, as sums are, which leaves no −0.
     let zero = T::splat(s, T::ZERO);
-    let (even, odd) = (T::where_equal(s, (taps, even), g), T::where_equal(s, (taps, odd), g));
-    T::in_turn(s, T::plus(s, zero, even), T::plus(s, zero, odd))
+    T::in_turn(s, T::plus_where(s, zero, (taps, its[0]), g), T::plus_where(s, zero, (taps, its[1]), g))
 }

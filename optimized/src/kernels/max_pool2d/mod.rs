@@ -9,7 +9,7 @@
 //! 3. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
 //!    again by the plain loop: only its place is not known;
 //! 4. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
-//!    windows of the row are computed again by the plain loop;
+//!    windows of the row, or of the rows that are found at once, are computed again by the plain loop;
 //! 5. where the best stand is remembered only where it is asked for, as the number of the tap or the distance from the start of the
 //!    window; numbers are floating-point ones, which lanes choose among as among elements;
 //! 6. backward, of windows that are small and start two columns apart, each element asks those over it whether it was

@@ -96,10 +96,6 @@ impl Lanes for f64 {
         s.select_f64s(s.less_than_or_equal_f64s(a, b), then, otherwise)
     }
     #[inline(always)]
-    fn where_equal<S: Simd>(s: S, (a, b): (S::f64s, S::f64s), then: S::f64s) -> S::f64s {
-        s.select_f64s(s.equal_f64s(a, b), then, s.splat_f64s(0.0))
-    }
-    #[inline(always)]
     fn plus_where<S: Simd>(s: S, sum: S::f64s, bytes: (&[u8], u8), x: S::f64s) -> S::f64s {
         beyond_pulp::plus_where_f64(s, sum, bytes, x)
     }

@@ -35,7 +35,6 @@ pub trait Lanes:
     + Mul<Output = Self>
     + Div<Output = Self>
     + AddAssign
-    + From<u8>
     + bytemuck::Pod
     + Recycled
     + 'static
@@ -95,13 +94,7 @@ pub trait Lanes:
         then: Self::Register<S>,
         otherwise: Self::Register<S>,
     ) -> Self::Register<S>;
-    /// `then` in the lanes of the pair (a, b) where a = b, 0 in the others.
-    fn where_equal<S: Simd>(
-        s: S,
-        pair: (Self::Register<S>, Self::Register<S>),
-        then: Self::Register<S>,
-    ) -> Self::Register<S>;
-    /// sum + x in the lanes whose byte, of as many, is the one given, sum in the others.
+    /// sum + x in the lanes whose byte, of as many, is the one given; sum in the others, or sum + 0.
     fn plus_where<S: Simd>(s: S, sum: Self::Register<S>, bytes: (&[u8], u8), x: Self::Register<S>)
     -> Self::Register<S>;
     /// a where a > b, b elsewhere, and so where either is NaN.
@@ -140,16 +133,6 @@ pub trait Lanes:
 
     /// The integer that a number is, of 0 to [`MOST_COUNT`].
     fn count(self) -> u32;
-
-    /// A register of whole numbers, of as many bytes.
-    #[inline(always)]
-    fn load_bytes<S: Simd>(s: S, bytes: &[u8]) -> Self::Register<S> {
-        let mut numbers = Self::splat(s, Self::ZERO);
-        // pulp cannot convert; the compiler makes one conversion of these.
-        let lanes = bytemuck::cast_slice_mut::<_, Self>(slice::from_mut(&mut numbers));
-        lanes.iter_mut().zip(bytes).for_each(|(number, byte)| *number = Self::from(*byte));
-        numbers
-    }
 
     /// Whole numbers of 0 to 255 as bytes, one a lane; what is behind these is 0.
     fn bytes<S: Simd>(s: S, numbers: Self::Register<S>) -> [u8; MOST_LANES];

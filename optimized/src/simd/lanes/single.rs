@@ -96,10 +96,6 @@ impl Lanes for f32 {
         s.select_f32s(s.less_than_or_equal_f32s(a, b), then, otherwise)
     }
     #[inline(always)]
-    fn where_equal<S: Simd>(s: S, (a, b): (S::f32s, S::f32s), then: S::f32s) -> S::f32s {
-        s.select_f32s(s.equal_f32s(a, b), then, s.splat_f32s(0.0))
-    }
-    #[inline(always)]
     fn plus_where<S: Simd>(s: S, sum: S::f32s, bytes: (&[u8], u8), x: S::f32s) -> S::f32s {
         beyond_pulp::plus_where_f32(s, sum, bytes, x)
     }

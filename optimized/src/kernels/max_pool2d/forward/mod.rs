@@ -112,8 +112,8 @@ impl Plan {
 
 /// Windows of 2x2 side by side that are found before they are written past the caches: rows of `whole` that are whole cache lines, no more
 /// than a task's; none where there are no such, and none of f32. 8x64x112x112 f64 takes 1.21 ms so on one thread of Zen 5, and 1.53
-/// otherwise, on two 0.84 and 1.09; f32 takes a tenth longer so on one thread, and as long on two. Nor does it pay for 3x3 s2, which
-/// computes for longer than it waits for memory: that takes a twentieth longer.
+/// otherwise, on two 0.84 and 1.09; f32 takes a tenth longer so on one thread, and as long on two. 3x3 s2 took a twentieth longer, by an
+/// earlier version of theirs.
 fn streamed<T>(whole: usize, task: usize) -> usize {
     if size_of::<T>() < size_of::<f64>() {
         return 0;

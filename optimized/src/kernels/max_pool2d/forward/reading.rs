@@ -22,21 +22,15 @@ impl<T: Lanes, S: Simd> Best<T, S> {
         Self { x: of(f64::NEG_INFINITY), number: of(f64::NAN), sum: of(0.0) }
     }
 
-    /// Holds x against them, and adds it up.
+    /// Holds x against them, where it takes their place if it is larger, and adds it up.
     #[inline(always)]
     pub(super) fn hold<const MARKS: bool>(&mut self, s: S, x: T::Register<S>, number: usize) {
-        self.take_larger::<MARKS>(s, x, number);
-        self.sum = T::plus(s, self.sum, x);
-    }
-
-    /// Where x is larger, it takes their place.
-    #[inline(always)]
-    pub(super) fn take_larger<const MARKS: bool>(&mut self, s: S, x: T::Register<S>, number: usize) {
         if MARKS {
             let number = T::splat(s, T::narrow(number as f64));
             self.number = T::where_less(s, (self.x, x), number, self.number);
         }
         self.x = T::larger(s, x, self.x);
+        self.sum = T::plus(s, self.sum, x);
     }
 }
 

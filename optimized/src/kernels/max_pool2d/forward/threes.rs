@@ -18,7 +18,7 @@ const AHEAD: usize = 1 << 13;
 const TALLEST: usize = 3;
 
 /// Whether windows are such ones, of few rows, and read no more than a column before the input. No row is to be read by more than two
-/// rows of windows, as it is held against others anew for each.
+/// rows of windows, as most are read anew for each.
 pub(super) fn suits(problem: &Problem) -> bool {
     let [height, width] = &problem.axes;
     height.kernel <= TALLEST.min(height.stride.saturating_mul(2))
@@ -63,8 +63,8 @@ impl<T: Lanes> Part<'_, T> {
             if T::any_nan(s, sum) {
                 self.write_plainly(row..row + over, &mut y[..over * n], marks);
             } else if MARKS && T::any_less(s, least, T::splat(s, -T::MAX)) {
-                for (row, (y, marks)) in y.chunks(n).zip(marks.chunks_mut(n)).enumerate() {
-                    self.mark_nothing(a + row, y, marks);
+                for (over, (y, marks)) in y.chunks(n).zip(marks.chunks_mut(n)).enumerate() {
+                    self.mark_nothing(a + over, y, marks);
                 }
             }
             row += over;
@@ -80,8 +80,8 @@ impl<T: Lanes> Part<'_, T> {
         }
     }
 
-    /// The windows of row a, of `ROWS` rows of the input, which begin at `rows` in x and are read from tap `first` on; or, where `OVER` is 2,
-    /// those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
+    /// The windows of row a, of `ROWS` rows of the input, which begin at `rows` in x and are read from tap `first` on; or, where `OVER` is
+    /// 2, those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
     #[inline(always)]
     fn write_rows<S: Simd, M: Mark, const MARKS: bool, const ROWS: usize, const OVER: usize>(
         &self,
@@ -106,16 +106,17 @@ impl<T: Lanes> Part<'_, T> {
             }
         }
         let starts: [i64; OVER] = array::from_fn(|over| self.problem.start([a + over, self.windows.start]));
-        // Registers that are whole, wherever they are read and written.
+        // Registers that are read whole inside x and the row: to ask for each costs up to a tenth.
         let room = self.x.len().saturating_sub(rows[ROWS - 1] + across.second_column) / (2 * lanes);
-        let whole = across.whole.min(room).min(y.len().saturating_sub((OVER - 1) * n) / lanes);
+        let whole = across.whole.min(room);
         let zero = T::splat(s, T::ZERO);
-        let (mut pairs, mut next) = ([[zero; 2]; ROWS], [Best::<T, S> { x: zero, number: zero }; OVER]);
+        let (mut pairs, mut begun) = ([[zero; 2]; ROWS], [Largest::<T, S> { x: zero, number: zero }; OVER]);
         for k in 0..across.registers {
             let from = across.second_column + 2 * k * lanes;
             if let Some(by) = across.ahead {
-                // The last rows, of which the next windows read as many that these do not.
-                for row in &rows[ROWS.saturating_sub(2 * OVER)..] {
+                // The last rows, of which the next windows read as many that these do not. (Two rows of windows start two apart.)
+                let others = if OVER > 1 { 2 * OVER } else { self.problem.axes[0].stride };
+                for row in &rows[ROWS.saturating_sub(others)..] {
                     if let Some(next) = self.x.get(row + from + by..row + from + by + 2 * lanes) {
                         prefetch(&next[0]);
                         prefetch(&next[lanes]);
@@ -135,16 +136,17 @@ impl<T: Lanes> Part<'_, T> {
                 let limits = if k < across.whole { None } else { across.limits.as_ref() };
                 reading.best::<MARKS, OVER>(s, &pairs, limits)
             };
-            for over in 0..OVER {
-                best[over].write::<M, MARKS>(s, (over * n, k), starts[over], (&mut *y, &mut *marks));
+            for (over, best) in best.iter().enumerate() {
+                best.write::<M, MARKS>(s, (over * n, k), starts[over], (&mut *y, &mut *marks));
             }
             if k == 0 {
-                next = best;
+                begun = best;
             }
         }
-        // Lanes beyond the first row's last window have fallen into the second row, which was written before.
-        for over in 1..OVER {
-            next[over].write::<M, MARKS>(s, (over * n, 0), starts[over], (&mut *y, &mut *marks));
+        // Lanes beyond the first row's last window have fallen into the second row, which had begun. (Where the first row's last register
+        // is written in part instead, windows with their taps take 1.4 times as long.)
+        for (over, best) in begun.iter().enumerate().skip(1) {
+            best.write::<M, MARKS>(s, (over * n, 0), starts[over], (&mut *y, &mut *marks));
         }
         [reading.sum, reading.least]
     }
@@ -188,12 +190,12 @@ impl<T: Lanes, S: Simd> Across<T, S> {
 
 /// The largest of windows, and the numbers of their taps.
 #[derive(Clone, Copy)]
-struct Best<T: Lanes, S: Simd> {
+struct Largest<T: Lanes, S: Simd> {
     x: T::Register<S>,
     number: T::Register<S>,
 }
 
-impl<T: Lanes, S: Simd> Best<T, S> {
+impl<T: Lanes, S: Simd> Largest<T, S> {
     /// Writes the k-th register of a row that begins at `from`, and whose first window starts at a place of the channel.
     #[inline(always)]
     fn write<M: Mark, const MARKS: bool>(
@@ -231,7 +233,7 @@ struct Reading<T: Lanes, S: Simd, const ROWS: usize> {
     before: [T::Register<S>; ROWS],
     /// The sums of all that was read.
     sum: T::Register<S>,
-    /// The least of windows.
+    /// The least of windows, and of lanes beyond the last.
     least: T::Register<S>,
     /// The number of the first tap, and how far apart those of two rows are, and of two columns.
     numbers: [usize; 3],
@@ -246,31 +248,31 @@ impl<T: Lanes, S: Simd, const ROWS: usize> Reading<T, S, ROWS> {
         s: S,
         pairs: &[[T::Register<S>; 2]; ROWS],
         limits: Option<&[T::Register<S>; 2]>,
-    ) -> [Best<T, S>; OVER] {
+    ) -> [Largest<T, S>; OVER] {
         let [first, of_i, of_j] = self.numbers;
-        let zero = T::splat(s, T::ZERO);
-        let mut best = [Best { x: zero, number: zero }; OVER];
-        for (t, [p, q]) in pairs.iter().copied().enumerate() {
+        let number = |number: usize| T::narrow(number as f64);
+        let nothing = Largest { x: T::splat(s, T::ZERO), number: T::splat(s, T::ZERO) };
+        let mut of_rows = [nothing; ROWS];
+        for (t, (of_row, [p, q])) in of_rows.iter_mut().zip(pairs.iter().copied()).enumerate() {
             self.sum = T::plus(s, self.sum, T::plus(s, p, q));
             let (mut second, mut third) = (T::even(s, p, q), T::odd(s, p, q));
             if let Some(limits) = limits {
                 (second, third) = (T::smaller(s, limits[0], second), T::smaller(s, limits[1], third));
             }
-            let mut row = Best::<T, S> { x: T::one_further(s, self.before[t], third), number: zero };
-            row.take_larger::<MARKS>(s, second, T::splat(s, T::narrow(of_j as f64)));
-            row.take_larger::<MARKS>(s, third, T::splat(s, T::narrow((2 * of_j) as f64)));
+            of_row.x = T::one_further(s, self.before[t], third);
+            of_row.take_larger::<MARKS>(s, second, T::splat(s, number(of_j)));
+            of_row.take_larger::<MARKS>(s, third, T::splat(s, number(2 * of_j)));
             self.before[t] = third;
-            // The rows of each row of windows.
-            for (over, best) in best.iter_mut().enumerate() {
-                let Some(i) = t.checked_sub(2 * over).filter(|i| i + 2 * (OVER - 1) < ROWS) else { continue };
-                let number = if MARKS {
-                    T::plus(s, row.number, T::splat(s, T::narrow((first + i * of_i) as f64)))
+        }
+        let mut best = [nothing; OVER];
+        for (over, best) in best.iter_mut().enumerate() {
+            let of_rows = &of_rows[2 * over..ROWS - 2 * (OVER - 1 - over)];
+            for (t, of_row) in of_rows.iter().enumerate() {
+                let of_tap = T::plus(s, of_row.number, T::splat(s, number(first + t * of_i)));
+                if t == 0 {
+                    *best = Largest { x: of_row.x, number: of_tap };
                 } else {
-                    row.number
-                };
-                match i {
-                    0 => *best = Best { x: row.x, number },
-                    _ => best.take_larger::<MARKS>(s, row.x, number),
+                    best.take_larger::<MARKS>(s, of_row.x, of_tap);
                 }
             }
         }
