@@ -29,12 +29,12 @@ pub fn forward_columns<T: Exp>((isa, threads): (Isa, Threads), lines: Lines, x: 
     }
 }
 
-/// Powers at most that a task keeps until they are divided: 1 MiB of f32. As many are kept of [1, 1000, 64, 64], which takes 1.5 ms so on
-/// Zen 5 and 2.3 where they stand in y, of `f64` 3.7 and 5.3.
+/// Elements at most of a task whose powers are kept until they are divided: 1 MiB of f32. [1, 1000, 64, 64], whose tasks have as many,
+/// takes 1.6 ms so on one thread of Zen 5 and 2.3 where powers stand in y, of `f64` 3.3 and 5.3.
 const MOST_POWERS: usize = 1 << 18;
 
-/// Columns that go through all loops before the next do, where y is written past the caches. [28, 21, 128, 128] of `f64` takes 5.6 ms so on
-/// one thread of Zen 5, 5.8 by 128 or 512 columns.
+/// Columns of a part, which goes through all loops before the next does, where y is written past the caches: whole cache lines.
+/// [28, 21, 128, 128] of `f64` takes 5.6 ms so on one thread of Zen 5, 5.8 by 128 or 512 columns.
 const TOGETHER: usize = 4 * STRIP;
 
 /// y of each line, written over it.
@@ -78,9 +78,10 @@ impl<T: Exp> Kernel for ForwardColumns<'_, T> {
     }
 }
 
-/// y of each line, where it is written once, from powers that stand in scratch memory: some columns go through all loops before the next
-/// do, so that memory takes the ones while the others are computed, and is asked for these meanwhile. [8, 21, 128, 128] of `f64` takes
-/// 1.5 ms so on one thread of Zen 5, 2.0 where a task's columns go together and nothing is asked for, and 2.8 where powers stand in y.
+/// y of each line, where it is written once, from powers that stand in scratch memory, one part of the columns after the other: memory
+/// takes a part while the next is computed, and is asked for what stands behind a part in its rows, the next part or the next task's.
+/// [8, 21, 128, 128] of `f64` takes 1.5 ms so on one thread of Zen 5, 2.0 where a task is one part and nothing is asked for, and 2.8 where
+/// powers stand in y; [8, 21, 127, 127], of rows that are not whole lines and so not written past the caches, 2.1, 2.4 and 2.9.
 struct PastCaches<'a, T> {
     lines: Lines,
     x: &'a [T],
@@ -96,34 +97,33 @@ impl<T: Exp> Kernel for PastCaches<'_, T> {
         counters::record(Counter::SoftmaxColumns, Isa::of::<S>());
         let Self { lines, x, y, memory } = self;
         let (width, places) = (y.width(), Places::of(lines, &y));
-        let mut rows = Vec::with_capacity(y.rows.len());
-        rows.extend(y.rows.into_iter().map(|row| row.split(TOGETHER)));
+        let mut rows: Vec<_> = y.rows.into_iter().map(|row| row.split(TOGETHER)).collect();
         for first in (0..width).step_by(TOGETHER) {
-            let some = TOGETHER.min(width - first);
-            let (most, rest) = memory.split_at_mut(some);
-            let (sums, powers) = rest.split_at_mut(some);
+            let n = TOGETHER.min(width - first);
+            let (most, rest) = memory.split_at_mut(n);
+            let (sums, powers) = rest.split_at_mut(n);
+            let powers = &mut powers[..lines.length * n];
             most.fill(-T::INFINITY); // 2
             sums.fill(T::ZERO);
             for row in 0..lines.length {
-                raise(most, &x[places.of_row(row)][first..][..some]);
+                raise(most, &x[places.of_row(row)][first..][..n]);
             }
-            for (row, powers) in powers.chunks_mut(some).take(lines.length).enumerate() {
-                let (x, next) = x[places.of_row(row).start + first..].split_at(some);
+            for (row, powers) in powers.chunks_mut(n).enumerate() {
+                let (x, next) = x[places.of_row(row).start + first..].split_at(n);
                 let next = next.chunks(STRIP).chain(iter::repeat(&[][..]));
-                let strips = x.chunks(STRIP).zip(powers.chunks_mut(STRIP));
-                for ((((x, powers), sums), most), next) in
-                    strips.zip(sums.chunks_mut(STRIP)).zip(most.chunks(STRIP)).zip(next)
+                let sums = sums.chunks_mut(STRIP).zip(most.chunks(STRIP));
+                for (((x, powers), (sums, most)), next) in
+                    x.chunks(STRIP).zip(powers.chunks_mut(STRIP)).zip(sums).zip(next)
                 {
                     prefetch_all(next);
                     add_powers(s, sums, Some(x), powers, most);
                 }
             }
-            for (y, powers) in rows.iter_mut().zip(powers.chunks(some)) {
-                if let Some(y) = y.next() {
-                    y.fill(s, Quotients { powers: Split::new(powers), sums: Split::new(sums) });
-                }
+            for (y, powers) in rows.iter_mut().filter_map(Iterator::next).zip(powers.chunks(n)) {
+                y.fill(s, Quotients { powers: Split::new(powers), sums: Split::new(sums) });
             }
         }
+        debug_assert!(rows.iter_mut().all(|row| row.next().is_none()));
     }
 }
 
@@ -270,5 +270,36 @@ impl<T: Lanes, S: Simd, P: Source<T, S>> Source<T, S> for Quotients<P> {
     #[inline(always)]
     fn rest(&self, s: S) -> Group<T, S, 1> {
         self.powers.rest(s) / self.sums.rest(s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many columns, lines and parts there are, y is to the last bit what it is in place.
+    fn parts_are_columns_in_place<T: Exp + PartialEq>() {
+        for isa in Isa::available() {
+            for (length, width) in [(1, 2048), (2, 2048), (5, 2048), (3, 320)] {
+                for inner in [1, 2, 63, 64, 65, 255, 256, 257, 320, 511, 513, 700] {
+                    let lines = Lines { outer: 2, length, inner };
+                    let x: Vec<T> = (0..2 * length * inner).map(|i| T::narrow((i * 37 % 101) as f64 / 8.0)).collect();
+                    let mut due = x.clone();
+                    forward_columns_in_place((isa, Threads::ONE), lines, &mut due);
+                    let mut got = vec![T::narrow(f64::NAN); x.len()];
+                    for y in tiles(Block::from(&mut got[..]), inner, (length, width)) {
+                        let mut memory = vec![T::narrow(f64::NAN); (length + 2) * y.width().min(TOGETHER)];
+                        simd::run(isa, PastCaches { lines, x: &x, y, memory: &mut memory });
+                    }
+                    assert!(got == due, "{isa}, {length} rows of {inner} columns by {width}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_columns_are_those_in_place() {
+        parts_are_columns_in_place::<f32>();
+        parts_are_columns_in_place::<f64>();
     }
 }

@@ -8,8 +8,8 @@
 //!    lane, so that memory is read in the order in which it lies;
 //! 3. a task takes many columns, so that what lies together is read together, but of short lines no more than the second-level cache
 //!    holds, where the second loop finds again what the first one read. What the last cache could not hold beside what it is computed
-//!    from is written once, past it: gradients, and y, whose powers stand in scratch memory until they are divided, those of some columns
-//!    after the others, whose elements are asked for meanwhile;
+//!    from is written once, past it: gradients, and y, whose powers stand in scratch memory until they are divided, one part of the columns
+//!    after the other, so that memory takes a part while the next is computed;
 //! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
 //! 5. threads take lines, or strips of columns, that the shape alone decides on;
 //! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns it is four,
@@ -61,7 +61,7 @@ impl Lines {
     }
 }
 
-/// Columns of a task are a multiple of it: several cache lines of each row.
+/// Columns of a task are a multiple of it, several cache lines of each row; as many are asked for at once.
 pub const STRIP: usize = 64;
 
 /// Columns of a task at most: their maxima and sums, 128 KiB of f32, stay in the second-level cache beside its rows.
