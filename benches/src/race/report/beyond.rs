@@ -28,7 +28,7 @@ struct Moved<'a> {
 }
 
 impl Report {
-    /// The cells of so many threads that memory alone bounds, and no cache holds.
+    /// The cells of so many threads that have no products, and that no cache holds.
     fn beyond_caches(&self, threads: usize) -> Vec<Moved<'_>> {
         let limits = self.limits.iter().find(|limits| limits.threads == threads);
         let main_memory = limits.and_then(|limits| limits.copy.last()).map_or(f64::INFINITY, |(_, rate)| *rate);
