@@ -1,8 +1,8 @@
 //! Memory for the elements of tensors: that of a tensor that was dropped before, which begins at a cache line, so that no register lies in
 //! two; or new.
 
-use super::pages;
 use super::recycler::{self, Recycled, Recycler};
+use super::{near, pages};
 use crate::simd::LINE;
 use vocabulary::{Error, Result, Tensor};
 
@@ -13,7 +13,7 @@ pub fn count(shape: &[usize]) -> Option<usize> {
 
 /// Whether so many elements take memory that is recycled.
 pub(super) fn is_recycled<T>(len: usize) -> bool {
-    len >= recycler::SMALLEST / size_of::<T>()
+    len >= near::SMALLEST / size_of::<T>()
 }
 
 /// Memory for `len` elements, which begin at `start`, where it can be had: used before, or holding as many elements as come before

@@ -1,6 +1,7 @@
 //! Memory: that of outputs, which is written once and used again; and that of scratch, which is kept for the next call.
 
 mod allocate;
+mod near;
 mod output;
 mod pages;
 mod recycler;

@@ -4,10 +4,11 @@
 //! of each costs more than what most kernels do to it: sigmoid of 16M numbers takes 36 ms into fresh pages, and 7 into ones that
 //! were written before.
 
+use super::near::{self, Near};
 use crate::threads::lock;
 use std::sync::Mutex;
 
-/// Memory of fewer bytes is left to the allocator, which keeps that itself.
+/// Memory of so many bytes is kept for all threads.
 pub const SMALLEST: usize = 1 << 16;
 
 /// The buffers kept of a type at most.
@@ -31,6 +32,7 @@ pub struct Kept {
 /// A type whose buffers are kept.
 pub trait Recycled: Copy + Default + 'static {
     fn buffers(kept: &mut Kept) -> &mut Vec<Vec<Self>>;
+    fn places(near: &mut Near) -> &mut [Vec<Self>];
 }
 
 macro_rules! recycled {
@@ -39,17 +41,21 @@ macro_rules! recycled {
             fn buffers(kept: &mut Kept) -> &mut Vec<Vec<Self>> {
                 &mut kept.$type
             }
+            fn places(near: &mut Near) -> &mut [Vec<Self>] {
+                &mut near.$type
+            }
         }
     )*};
 }
 recycled!(f32, f64, i64, u8);
 
-/// What is kept of the memory of large tensors when they are dropped, so that the next ones need not be mapped anew.
+/// What is kept of the memory of tensors when they are dropped, so that the next ones need not be mapped anew, or looked for.
 ///
 /// Results of layers that take 64 KiB or more are given memory that is kept here, where there is some of their size or up to twice
 /// as much, and give theirs back when the last tensor that shares it is dropped. At most 512 MiB are kept, or what
 /// [`Recycler::set_limit`] says, in at most 256 buffers of a type; where one more would be too much, the oldest of its type are freed,
-/// and where that does not do, all. Where memory cannot be had, all is freed, too. Results do not depend on it.
+/// and where that does not do, all. Where memory cannot be had, all is freed, too. Of 1 to 64 KiB, each thread keeps the last 8 buffers
+/// of a type that it drops, until it ends. Results do not depend on it.
 ///
 /// ```
 /// use optimized::{Recycler, ReLU, ReLUOptions, Tensor};
@@ -64,13 +70,16 @@ recycled!(f32, f64, i64, u8);
 pub struct Recycler;
 
 impl Recycler {
-    /// The bytes that are kept now, in no tensor.
+    /// The bytes that are kept now, in no tensor: for all threads, and by this one.
     pub fn bytes() -> usize {
-        lock(&KEPT).bytes
+        let shared = lock(&KEPT).bytes;
+        shared + near::with(Near::bytes).unwrap_or_default()
     }
 
-    /// Sets how many bytes are kept at most; 0: none. Where more are kept now, all are freed.
+    /// Sets how many bytes are kept at most for all threads; 0: none, neither by a thread. Where more are kept now, all are freed; of
+    /// other threads' own ones when they next drop such a tensor.
     pub fn set_limit(bytes: usize) {
+        near::keep(bytes > 0);
         let mut kept = lock(&KEPT);
         kept.limit = bytes;
         let freed = if kept.bytes > bytes { kept.empty() } else { Kept::new(0) };
@@ -78,8 +87,9 @@ impl Recycler {
         drop(freed);
     }
 
-    /// Frees what is kept now.
+    /// Frees what is kept now, for all threads and by this one.
     pub fn clear() {
+        drop(near::with(Near::empty));
         let freed = lock(&KEPT).empty();
         drop(freed);
     }
@@ -133,13 +143,17 @@ impl Kept {
 
 /// A buffer of at least `len` initialised elements and at most twice as many, if one is kept.
 pub fn take<T: Recycled>(len: usize) -> Option<Vec<T>> {
-    lock(&KEPT).take(len)
+    if len < SMALLEST / size_of::<T>() { near::take(len) } else { lock(&KEPT).take(len) }
 }
 
 /// Keeps a buffer, all of its elements, for who asks next.
 pub fn give_back<T: Recycled>(buffer: Vec<T>) {
-    let freed = lock(&KEPT).keep(buffer);
-    drop(freed);
+    if buffer.len() < SMALLEST / size_of::<T>() {
+        near::give_back(buffer);
+    } else {
+        let freed = lock(&KEPT).keep(buffer);
+        drop(freed);
+    }
 }
 
 #[cfg(test)]

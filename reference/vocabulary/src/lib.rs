@@ -17,6 +17,7 @@ mod options;
 mod recurrent;
 mod reduction;
 mod scalar;
+mod shape;
 mod state_dict;
 mod storage;
 mod tensor;

@@ -1,6 +1,5 @@
 //! What holds a tensor's elements, and who is given the memory when no tensor holds them any more.
 
-use std::fmt;
 use std::ops::Range;
 
 /// Elements, a part of a vector's memory.
@@ -68,17 +67,5 @@ impl<T> Drop for Storage<T> {
 impl<T: Clone> Clone for Storage<T> {
     fn clone(&self) -> Self {
         self.as_slice().to_vec().into()
-    }
-}
-
-impl<T: PartialEq> PartialEq for Storage<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Storage<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_slice().fmt(f)
     }
 }

@@ -1,7 +1,9 @@
 //! An owned, contiguous, row-major tensor whose clones share their storage until one of them is written to.
 
+use crate::shape::Shape;
 use crate::storage::Storage;
 use crate::{Error, Result};
+use std::fmt;
 use std::ops::{Index, IndexMut, Range};
 use std::sync::Arc;
 
@@ -19,15 +21,34 @@ use std::sync::Arc;
 /// assert_eq!(kept.to_string(), "tensor([[ 0.,  1.,  2.],\n        [10., 11., 12.]])");
 /// # Ok::<(), vocabulary::Error>(())
 /// ```
-#[derive(Debug, PartialEq)]
 pub struct Tensor<T> {
-    shape: Vec<usize>,
-    data: Arc<Storage<T>>,
+    data: Arc<Data<T>>,
+    /// Where it is another than that which the elements were made in.
+    shape: Option<Box<[usize]>>,
+}
+
+/// Elements, and the shape that they were made in: that of most tensors, whose clones so need no memory of their own.
+#[derive(Clone)]
+struct Data<T> {
+    shape: Shape,
+    elements: Storage<T>,
 }
 
 impl<T> Clone for Tensor<T> {
     fn clone(&self) -> Self {
-        Self { shape: self.shape.clone(), data: Arc::clone(&self.data) }
+        Self { data: Arc::clone(&self.data), shape: self.shape.clone() }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Tensor<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape() == other.shape() && self.as_slice() == other.as_slice()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tensor").field("shape", &self.shape()).field("data", &self.as_slice()).finish()
     }
 }
 
@@ -51,6 +72,17 @@ fn count<T>(shape: &[usize]) -> Result<usize> {
 }
 
 impl<T> Tensor<T> {
+    /// A tensor of as many elements as the shape has.
+    fn of(shape: &[usize], elements: impl Into<Storage<T>>) -> Self {
+        Self { data: Arc::new(Data { shape: shape.into(), elements: elements.into() }), shape: None }
+    }
+
+    /// The same elements under another shape that has as many.
+    fn shaped(&self, shape: Vec<usize>) -> Self {
+        let shape = (*self.data.shape != *shape).then(|| shape.into());
+        Self { data: Arc::clone(&self.data), shape }
+    }
+
     /// A tensor of the given elements, in row-major order.
     ///
     /// # Errors
@@ -60,7 +92,7 @@ impl<T> Tensor<T> {
             let got = format!("has {} elements", data.len());
             return Err(Error::new("Tensor", "data", got, format_args!("as many as shape {shape:?} has")));
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(data.into()) })
+        Ok(Self::of(shape, data))
     }
 
     /// A tensor of the elements of `memory` in `place`, in row-major order; the vector is given to `give_back` when the last
@@ -78,8 +110,7 @@ impl<T> Tensor<T> {
     pub fn from_lent(shape: &[usize], memory: Vec<T>, place: Range<usize>, give_back: fn(Vec<T>)) -> Result<Self> {
         let refusal = match count::<T>(shape) {
             Ok(count) if memory.get(place.clone()).is_some_and(|elements| elements.len() == count) => {
-                let data = Arc::new(Storage::lent(memory, place, give_back));
-                return Ok(Self { shape: shape.to_vec(), data });
+                return Ok(Self::of(shape, Storage::lent(memory, place, give_back)));
             }
             Ok(count) => {
                 let expected = format!("{count} places of {}, as many as shape {shape:?} has", memory.len());
@@ -93,7 +124,7 @@ impl<T> Tensor<T> {
 
     /// A tensor without dimensions, holding one element.
     pub fn scalar(value: T) -> Self {
-        Self { shape: Vec::new(), data: Arc::new(vec![value].into()) }
+        Self::of(&[], vec![value])
     }
 
     /// A tensor whose element at each index is what `element` makes of that index.
@@ -115,17 +146,17 @@ impl<T> Tensor<T> {
                 *i = 0;
             }
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(data.into()) })
+        Ok(Self::of(shape, data))
     }
 
     /// The sizes of the dimensions.
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        self.shape.as_deref().unwrap_or(&self.data.shape)
     }
 
     /// The number of dimensions.
     pub fn rank(&self) -> usize {
-        self.shape.len()
+        self.shape().len()
     }
 
     /// The number of elements.
@@ -140,7 +171,7 @@ impl<T> Tensor<T> {
 
     /// The elements, in row-major order.
     pub fn as_slice(&self) -> &[T] {
-        self.data.as_slice()
+        self.data.elements.as_slice()
     }
 
     /// The element at `index`, or `None` where there is none.
@@ -155,8 +186,8 @@ impl<T> Tensor<T> {
     }
 
     fn offset(&self, index: &[usize]) -> Option<usize> {
-        let inside = index.len() == self.shape.len() && index.iter().zip(&self.shape).all(|(i, size)| i < size);
-        inside.then(|| index.iter().zip(&self.shape).fold(0, |offset, (i, size)| offset * size + i))
+        let inside = index.len() == self.rank() && index.iter().zip(self.shape()).all(|(i, size)| i < size);
+        inside.then(|| index.iter().zip(self.shape()).fold(0, |offset, (i, size)| offset * size + i))
     }
 
     /// The same elements under another shape; the storage is shared.
@@ -167,7 +198,7 @@ impl<T> Tensor<T> {
         if count::<T>(shape)? != self.len() {
             return Err(Error::shape("Tensor", "shape", shape, format_args!("{} elements", self.len())));
         }
-        Ok(Self { shape: shape.to_vec(), data: Arc::clone(&self.data) })
+        Ok(self.shaped(shape.to_vec()))
     }
 
     /// The same elements with the dimensions from `start` on joined into one; the storage is shared.
@@ -186,9 +217,10 @@ impl<T> Tensor<T> {
             let expected = format!("less than {}", self.rank().max(1));
             return Err(Error::new("Tensor", "start", format_args!("is {start}"), expected));
         }
-        let mut shape = self.shape[..start.min(self.rank())].to_vec();
-        shape.push(self.shape[start.min(self.rank())..].iter().product());
-        Ok(Self { shape, data: Arc::clone(&self.data) })
+        let (kept, joined) = self.shape().split_at(start.min(self.rank()));
+        let mut shape = kept.to_vec();
+        shape.push(joined.iter().product());
+        Ok(self.shaped(shape))
     }
 }
 
@@ -202,30 +234,30 @@ impl<T: Clone> Tensor<T> {
         // Large requests are tried first, since `vec!` aborts where memory cannot be had; `vec!` itself then takes
         // fresh pages of zeros where it can, which a loop that writes each element could not.
         const LARGE: usize = 1 << 16;
-        let data = if count.saturating_mul(size_of::<T>()) >= LARGE {
+        let elements = if count.saturating_mul(size_of::<T>()) >= LARGE {
             Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
             Storage::full(count, value)
         } else {
             vec![value; count].into()
         };
-        Ok(Self { shape: shape.to_vec(), data: Arc::new(data) })
+        Ok(Self::of(shape, elements))
     }
 
     /// The elements for writing, in row-major order; copied first where a clone shares them.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        Arc::make_mut(&mut self.data).as_mut_slice()
+        Arc::make_mut(&mut self.data).elements.as_mut_slice()
     }
 
     /// The elements, in row-major order; copied only where a clone shares them, and moved where they do not
     /// begin their memory, as those of large tensors do not.
     pub fn into_vec(self) -> Vec<T> {
-        Arc::unwrap_or_clone(self.data).into_vec()
+        Arc::unwrap_or_clone(self.data).elements.into_vec()
     }
 
     /// A tensor of the same shape whose elements are `f` of these.
     pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
         let data: Vec<U> = self.as_slice().iter().cloned().map(f).collect();
-        Tensor { shape: self.shape.clone(), data: Arc::new(data.into()) }
+        Tensor::of(self.shape(), data)
     }
 
     /// The tensor with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
@@ -245,7 +277,7 @@ impl<T: Clone> Tensor<T> {
             let expected = format!("each of 0..{} once", self.rank());
             return Err(Error::new("Tensor", "order", format_args!("is {order:?}"), expected));
         }
-        let shape: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
+        let shape: Vec<usize> = order.iter().map(|&axis| self.shape()[axis]).collect();
         let mut source = vec![0; self.rank()];
         Self::from_fn(&shape, |index| {
             order.iter().zip(index).for_each(|(&axis, &i)| source[axis] = i);
@@ -264,19 +296,19 @@ impl<T: Clone> Tensor<T> {
     /// # Ok::<(), vocabulary::Error>(())
     /// ```
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
-        let Some(&size) = self.shape.get(axis) else {
+        let Some(&size) = self.shape().get(axis) else {
             let expected = format!("less than {}", self.rank());
             return Err(Error::new("Tensor", "axis", format_args!("is {axis}"), expected));
         };
         if range.start > range.end || range.end > size {
             return Err(Error::new("Tensor", "range", format_args!("is {range:?}"), format_args!("within 0..{size}")));
         }
-        let inner: usize = self.shape[axis + 1..].iter().product();
-        let mut shape = self.shape.clone();
+        let inner: usize = self.shape()[axis + 1..].iter().product();
+        let mut shape = self.shape().to_vec();
         shape[axis] = range.len();
         let rows = self.as_slice().chunks(usize::max(1, size * inner));
         let data: Vec<T> = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned()).collect();
-        Ok(Self { shape, data: Arc::new(data.into()) })
+        Ok(Self::of(&shape, data))
     }
 
     /// Tensors of one shape, stacked along a new first dimension.
@@ -292,15 +324,15 @@ impl<T: Clone> Tensor<T> {
     /// ```
     pub fn stack(tensors: &[Self]) -> Result<Self> {
         let first = tensors.first().ok_or_else(|| Error::missing("Tensor", "tensors", "at least one"))?;
-        if let Some(other) = tensors.iter().find(|tensor| tensor.shape != first.shape) {
+        if let Some(other) = tensors.iter().find(|tensor| tensor.shape() != first.shape()) {
             return Err(Error::shape(
                 "Tensor",
                 "tensors",
-                &other.shape,
-                format_args!("{:?}, as the first", first.shape),
+                other.shape(),
+                format_args!("{:?}, as the first", first.shape()),
             ));
         }
-        let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape.iter().copied()).collect();
+        let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape().iter().copied()).collect();
         Self::from_vec(&shape, tensors.iter().flat_map(|tensor| tensor.as_slice().iter().cloned()).collect())
     }
 }
@@ -310,7 +342,7 @@ impl<T, const RANK: usize> Index<[usize; RANK]> for Tensor<T> {
     type Output = T;
 
     fn index(&self, index: [usize; RANK]) -> &T {
-        self.get(&index).unwrap_or_else(|| panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape))
+        self.get(&index).unwrap_or_else(|| panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape()))
     }
 }
 
@@ -319,7 +351,7 @@ impl<T: Clone, const RANK: usize> IndexMut<[usize; RANK]> for Tensor<T> {
     fn index_mut(&mut self, index: [usize; RANK]) -> &mut T {
         match self.offset(&index) {
             Some(offset) => &mut self.as_mut_slice()[offset],
-            None => panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape),
+            None => panic!("index {index:?} lies outside a tensor of shape {:?}", self.shape()),
         }
     }
 }
@@ -367,7 +399,10 @@ mod tests {
         let y = x.reshape(&[2, 1]).unwrap();
         drop(x);
         assert!(back().is_empty());
-        assert_eq!((y.as_slice(), y.len(), format!("{:?}", y.data)), (&[2, 3][..], 2, "[2, 3]".to_owned()));
+        assert_eq!(
+            (y.as_slice(), y.len(), format!("{y:?}")),
+            (&[2, 3][..], 2, "Tensor { shape: [2, 1], data: [2, 3] }".to_owned())
+        );
         let mut z = y.clone();
         z.as_mut_slice()[0] = 9;
         assert_eq!((y.as_slice(), z.as_slice()), (&[2, 3][..], &[9, 3][..]));
