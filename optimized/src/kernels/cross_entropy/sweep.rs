@@ -1,8 +1,8 @@
 //! The largest element of a line, and the sum of its exponentials, in one sweep: departure 7.
 
-use crate::kernels::softmax::{larger_lanes, largest_of};
+use crate::kernels::softmax::larger_lanes;
 use crate::math::{Exp, registers};
-use crate::simd::{Group, LONG, MOST_LANES, Simd, prefetch};
+use crate::simd::{Group, LONG, Simd, prefetch};
 
 /// Elements of a line that are summed once their largest is known: so few that memory goes on ahead of the sweep while they are
 /// summed. 1024 lines of 32,000 f32 took 10.9 ms by blocks of 512, on one thread of Zen 4, when powers took longer; by
@@ -19,10 +19,10 @@ const AHEAD: usize = 1 << 14;
 pub fn largest_and_sum<T: Exp, S: Simd>(s: S, elements: &[T], length: usize) -> (T, T) {
     let (mut m, mut halves) = (-T::INFINITY, [T::splat(s, T::ZERO); 4]);
     for (block, x) in elements[..length].chunks(BLOCK).enumerate() {
-        let (lanes, tail) = larger_lanes::<T, S>(s, x, m);
+        let lanes = larger_lanes::<T, S>(s, x, m);
         // The largest so far seldom grows but in the first blocks, and only then is a register reduced to its largest lane.
-        if T::any_less(s, T::splat(s, m), lanes) || tail.iter().any(|x| m < *x) {
-            let most = largest_of::<T, S>(s, (lanes, tail));
+        if T::any_less(s, T::splat(s, m), lanes) {
+            let most = T::largest(s, lanes);
             let difference: Group<T, S, 1> = Group::one(s, T::splat(s, m - most));
             let factor = registers::exp_without_overflow(difference).register(); // 7
             for half in &mut halves {
@@ -57,17 +57,15 @@ fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, 
             sums[i % 4] = T::plus(s, sums[i % 4], half);
         }
     }
-    for x in rest {
+    for (i, x) in rest.iter().enumerate() {
         let half = registers::half_exp_of_sums(Group::one(s, *x) - m).register();
-        sums[0] = T::plus(s, sums[0], half);
+        sums[i % 4] = T::plus(s, sums[i % 4], half);
     }
     if !tail.is_empty() {
-        // The lanes beyond the tail belong to no sum.
-        let mut last = [T::ZERO; MOST_LANES];
-        let last = &mut last[..T::lanes::<S>()];
-        let halves = registers::half_exp_of_sums(Group::one(s, T::load_partial(s, tail)) - m).register();
-        T::store_partial(s, &mut last[..tail.len()], halves);
-        sums[1] = T::plus(s, sums[1], T::registers::<S>(last).0[0]);
+        // The lanes beyond the tail add nothing: e^(−∞) is 0.
+        let last = T::load_partial_over(s, tail, T::splat(s, -T::INFINITY));
+        let half = registers::half_exp_of_sums(Group::one(s, last) - m).register();
+        sums[3] = T::plus(s, sums[3], half);
     }
 }
 

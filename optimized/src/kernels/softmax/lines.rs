@@ -1,6 +1,6 @@
 //! Lines of neighbouring elements: departure 1.
 
-use super::Lines;
+use super::{Lines, short};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::{Zip, Zipped};
 use crate::math::{Exp, registers};
@@ -28,10 +28,19 @@ impl<T: Exp> Kernel for ForwardLines<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
-        for (x, y) in self.x.chunks(self.length).zip(self.y.split(self.length)) {
-            let y = y.open();
-            let sum = exponentials::<T, S>(s, x, largest::<T, S>(s, x), y);
-            divide::<T, S>(s, y, sum);
+        let Self { length, x, y } = self;
+        match length.div_ceil(T::lanes::<S>()) {
+            1 => short::forward::<T, S, 1>(s, length, x, y),
+            2 => short::forward::<T, S, 2>(s, length, x, y),
+            3 => short::forward::<T, S, 3>(s, length, x, y),
+            short::MOST => short::forward::<T, S, { short::MOST }>(s, length, x, y),
+            _ => {
+                for (x, y) in x.chunks(length).zip(y.split(length)) {
+                    let (y, mut sums) = (y.open(), [T::splat(s, T::ZERO); 4]); // 1
+                    let last = add_exponentials::<T, S>(s, x, largest::<T, S>(s, x), y, &mut sums);
+                    divide::<T, S>(s, y, last, total::<T, S>(s, sums));
+                }
+            }
         }
     }
 }
@@ -58,22 +67,32 @@ impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
-        for line in self.elements.chunks_mut(self.length) {
-            let (largest, mut sums) = (largest::<T, S>(s, line), [T::splat(s, T::ZERO); 4]);
-            for y in line.chunks_mut(COPIED) {
-                let mut x = [T::ZERO; COPIED];
-                let x = &mut x[..y.len()];
-                x.copy_from_slice(y);
-                add_exponentials::<T, S>(s, x, largest, y, &mut sums);
+        let Self { length, elements } = self;
+        match length.div_ceil(T::lanes::<S>()) {
+            1 => short::forward_in_place::<T, S, 1>(s, length, elements),
+            2 => short::forward_in_place::<T, S, 2>(s, length, elements),
+            3 => short::forward_in_place::<T, S, 3>(s, length, elements),
+            short::MOST => short::forward_in_place::<T, S, { short::MOST }>(s, length, elements),
+            _ => {
+                for line in elements.chunks_mut(length) {
+                    let zero = T::splat(s, T::ZERO);
+                    let (largest, mut sums, mut last) = (largest::<T, S>(s, line), [zero; 4], zero);
+                    for y in line.chunks_mut(COPIED) {
+                        let mut x = [T::ZERO; COPIED];
+                        let x = &mut x[..y.len()];
+                        x.copy_from_slice(y);
+                        last = add_exponentials::<T, S>(s, x, largest, y, &mut sums);
+                    }
+                    divide::<T, S>(s, line, last, total::<T, S>(s, sums));
+                }
             }
-            divide::<T, S>(s, line, total::<T, S>(s, sums));
         }
     }
 }
 
-/// The larger, lane by lane, of m and of the elements that fill registers, and the elements that are left over; NaN counts for nothing.
+/// The larger, lane by lane, of m and of some elements, in which lane whatever; NaN counts for nothing.
 #[inline(always)]
-pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> (T::Register<S>, &[T]) {
+pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
     let (registers, tail) = T::registers::<S>(x);
     let (fours, rest) = registers.as_chunks::<4>();
     let mut most = [T::splat(s, m); 4];
@@ -82,46 +101,41 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> (T::Register<S>, &[
             most[i] = T::larger(s, x[i], most[i]);
         }
     }
-    for x in rest {
-        most[0] = T::larger(s, *x, most[0]);
+    for (x, most) in rest.iter().zip(&mut most) {
+        *most = T::larger(s, *x, *most);
+    }
+    if !tail.is_empty() {
+        // The last register, of which the one before has seen some, where there is one.
+        let last = match x.len().checked_sub(T::lanes::<S>()) {
+            Some(start) => T::registers::<S>(&x[start..]).0[0],
+            None => T::load_partial_over(s, tail, T::splat(s, m)),
+        };
+        most[3] = T::larger(s, last, most[3]);
     }
     let [mut all, others @ ..] = most;
     for most in others {
         all = T::larger(s, most, all);
     }
-    (all, tail)
-}
-
-/// The largest of these: of lanes, and of elements that are left over, of which NaN counts for nothing.
-#[inline(always)]
-pub fn largest_of<T: Exp, S: Simd>(s: S, (lanes, tail): (T::Register<S>, &[T])) -> T {
-    let mut largest = T::largest(s, lanes);
-    for x in tail {
-        if largest < *x {
-            largest = *x;
-        }
-    }
-    largest
+    all
 }
 
 /// The largest of some elements; −∞ of none, and of NaN.
 #[inline(always)]
 fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
-    largest_of::<T, S>(s, larger_lanes::<T, S>(s, x, -T::INFINITY))
+    T::largest(s, larger_lanes::<T, S>(s, x, -T::INFINITY))
 }
 
-/// y = e^(x − m), and its sum.
+/// y = e^(x − m), each added to one of four sums, but of elements that do not fill a register: these are given back, in a register that
+/// is 0 beyond them.
 #[inline(always)]
-pub fn exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T]) -> T {
-    let mut sums = [T::splat(s, T::ZERO); 4]; // 1
-    add_exponentials::<T, S>(s, x, m, y, &mut sums);
-    total::<T, S>(s, sums)
-}
-
-/// y = e^(x − m), each added to one of four sums.
-#[inline(always)]
-fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mut [T::Register<S>; 4]) {
-    let ((x, x_tail), (y, y_tail)) = (T::registers::<S>(x), T::registers_mut::<S>(y));
+fn add_exponentials<T: Exp, S: Simd>(
+    s: S,
+    x: &[T],
+    m: T,
+    y: &mut [T],
+    sums: &mut [T::Register<S>; 4],
+) -> T::Register<S> {
+    let ((x, x_tail), y) = (T::registers::<S>(x), T::registers_mut::<S>(y).0);
     let ((x_groups, x_rest), (y_groups, y_rest)) = (x.as_chunks::<LONG>(), y.as_chunks_mut::<LONG>());
     for (x, y) in x_groups.iter().zip(y_groups) {
         *y = registers::exp_without_overflow(Group::<T, S, LONG>::new(s, *x) - m).registers();
@@ -136,15 +150,18 @@ fn add_exponentials<T: Exp, S: Simd>(s: S, x: &[T], m: T, y: &mut [T], sums: &mu
             *sum = T::plus(s, *sum, *y);
         }
     }
-    for (x, y) in x_rest.iter().zip(y_rest) {
+    for ((x, y), sum) in x_rest.iter().zip(y_rest).zip(&mut *sums) {
         *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
-        sums[0] = T::plus(s, sums[0], *y);
+        *sum = T::plus(s, *sum, *y);
     }
-    if !x_tail.is_empty() {
-        let power = registers::exp_without_overflow(Group::one(s, T::load_partial(s, x_tail)) - m).register();
-        T::store_partial(s, y_tail, power);
-        sums[1] = T::plus(s, sums[1], T::load_partial(s, y_tail));
+    if x_tail.is_empty() {
+        return T::splat(s, T::ZERO);
     }
+    // e^(−∞) is 0, or NaN where all of the line is.
+    let tail = T::load_partial_over(s, x_tail, T::splat(s, -T::INFINITY));
+    let power = registers::exp_without_overflow(Group::one(s, tail) - m).register();
+    sums[3] = T::plus(s, sums[3], power);
+    power
 }
 
 #[inline(always)]
@@ -152,16 +169,16 @@ fn total<T: Lanes, S: Simd>(s: S, sums: [T::Register<S>; 4]) -> T {
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
 
+/// y, whose elements that do not fill a register are `last`'s, divided by their sum.
 #[inline(always)]
-fn divide<T: Lanes, S: Simd>(s: S, y: &mut [T], sum: T) {
+fn divide<T: Lanes, S: Simd>(s: S, y: &mut [T], last: T::Register<S>, sum: T) {
     let sum = T::splat(s, sum);
     let (y, tail) = T::registers_mut::<S>(y);
     for y in y {
         *y = T::over(s, *y, sum);
     }
     if !tail.is_empty() {
-        let y = T::over(s, T::load_partial(s, tail), sum);
-        T::store_partial(s, tail, y);
+        T::store_partial(s, tail, T::over(s, last, sum));
     }
 }
 
@@ -191,9 +208,17 @@ impl<T: Lanes> Kernel for BackwardLines<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
-        let operands = self.y.chunks(self.length).zip(self.g.chunks(self.length));
-        for ((y, g), dx) in operands.zip(self.dx.split(self.length)) {
-            dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
+        let Self { length, y, g, dx } = self;
+        match length.div_ceil(T::lanes::<S>()) {
+            1 => short::backward::<T, S, 1>(s, length, (y, g), dx),
+            2 => short::backward::<T, S, 2>(s, length, (y, g), dx),
+            3 => short::backward::<T, S, 3>(s, length, (y, g), dx),
+            short::MOST => short::backward::<T, S, { short::MOST }>(s, length, (y, g), dx),
+            _ => {
+                for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
+                    dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
+                }
+            }
         }
     }
 }
@@ -224,11 +249,94 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
             sums[i] = T::multiply_add(s, a[i], b[i], sums[i]);
         }
     }
-    for (a, b) in a_rest.iter().zip(b_rest) {
-        sums[0] = T::multiply_add(s, *a, *b, sums[0]);
+    for ((a, b), sum) in a_rest.iter().zip(b_rest).zip(&mut sums) {
+        *sum = T::multiply_add(s, *a, *b, *sum);
     }
     if !a_tail.is_empty() {
-        sums[1] = T::multiply_add(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail), sums[1]);
+        sums[3] = T::multiply_add(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail), sums[3]);
     }
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of so many elements, and what y, dx and their tolerances are by the formulas, in double precision.
+    fn lines_are_what_the_formula_says<T: Exp>(roundoff: f64) {
+        for isa in Isa::available() {
+            let kernel = (isa, Threads::ONE);
+            for length in 1..=3 * LONG * MOST_LANES + 1 {
+                let lines = Lines { outer: 3, length, inner: 1 };
+                let of = |i: usize| match i {
+                    _ if i == length / 2 && length > 2 => f64::NEG_INFINITY,
+                    _ => (i * 37 % 101) as f64 / 8.0 + [-300.0, 0.0, 600.0][i / length],
+                };
+                let x: Vec<f64> = (0..3 * length).map(of).collect();
+                let mut in_place: Vec<T> = x.iter().map(|x| T::narrow(*x)).collect();
+                let (mut y, mut dx) = (vec![T::narrow(f64::NAN); x.len()], vec![T::narrow(f64::NAN); x.len()]);
+                forward_lines(kernel, lines, &in_place, Output::Given(&mut y));
+                forward_lines_in_place(kernel, lines, &mut in_place);
+                assert!(in_place == y, "{isa}, of {length}: in place");
+                let g: Vec<T> = (0..x.len()).map(|i| T::narrow((i * 29 % 64) as f64 / 4.0 - 8.0)).collect();
+                backward_lines(kernel, lines, (&y, &g), Output::Given(&mut dx));
+                for ((x, y), (g, dx)) in
+                    x.chunks(length).zip(y.chunks(length)).zip(g.chunks(length).zip(dx.chunks(length)))
+                {
+                    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let sum: f64 = x.iter().map(|x| (x - most).exp()).sum();
+                    let products: Vec<f64> = y.iter().zip(g).map(|(y, g)| y.widen() * g.widen()).collect();
+                    let (dot, size) = (products.iter().sum::<f64>(), products.iter().map(|x| x.abs()).sum::<f64>());
+                    // A power and those in the sum, each wrong by 1.5 units of roundoff, the additions, the division; and the products,
+                    // their additions, the difference and what it is multiplied by.
+                    let additions = length as f64 + 4.0;
+                    for (((x, y), g), dx) in x.iter().zip(y).zip(g).zip(dx) {
+                        let due = (x - most).exp() / sum;
+                        let error = (y.widen() - due).abs();
+                        assert!(error <= additions * roundoff * due + 1e-37, "{isa}, of {length}: {y:?} for {due}");
+                        let due = y.widen() * (g.widen() - dot);
+                        let tolerance = roundoff * (2.0 * due.abs() + y.widen() * (additions * size + g.widen().abs()));
+                        assert!((dx.widen() - due).abs() <= tolerance, "{isa}, of {length}: {dx:?} for {due}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn single_lines_are_what_the_formula_says() {
+        lines_are_what_the_formula_says::<f32>(f64::from(f32::EPSILON));
+    }
+
+    #[test]
+    fn double_lines_are_what_the_formula_says() {
+        lines_are_what_the_formula_says::<f64>(f64::EPSILON);
+    }
+
+    /// Of NaN, of +∞, and of −∞ alone, a line is NaN, wherever it stands; the others are not touched.
+    #[test]
+    fn what_spoils_a_line_spoils_no_other() {
+        for isa in Isa::available() {
+            for length in [1, 2, 7, 15, 16, 17, 31, 33, 63, 64, 65, 200] {
+                let lines = Lines { outer: 3, length, inner: 1 };
+                for spoiled in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    for place in 0..length {
+                        let mut x = vec![1.0; 3 * length];
+                        match spoiled {
+                            f32::NEG_INFINITY => x[length..2 * length].fill(spoiled),
+                            _ => x[length + place] = spoiled,
+                        }
+                        let mut y = vec![0.0; x.len()];
+                        forward_lines((isa, Threads::ONE), lines, &x, Output::Given(&mut y));
+                        let is_due = |(i, y): (usize, &f32)| match spoiled {
+                            // e^(∞ − ∞) is NaN, and so the sum.
+                            _ if i / length == 1 => y.is_nan(),
+                            _ => (*y - 1.0 / length as f32).abs() < 1e-6,
+                        };
+                        assert!(y.iter().enumerate().all(is_due), "{isa}, {length}, {spoiled} at {place}: {y:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -13,13 +13,15 @@
 //! 4. the maximum passes over NaN: e^(NaN − m), and so the sum and the line, is NaN whatever m is;
 //! 5. threads take lines, or strips of columns, that the shape alone decides on;
 //! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns it is four,
-//!    which is 0 to 12 % faster on Zen 5 than one register after the other.
+//!    which is 0 to 12 % faster on Zen 5 than one register after the other;
+//! 7. a line of one to four registers stays in them from the first loop to the last, as many as it takes, the last of them in part.
 
 mod columns;
 mod lines;
+mod short;
 
 pub use columns::{backward_columns, forward_columns, forward_columns_in_place, raise};
-pub use lines::{backward_lines, forward_lines, forward_lines_in_place, larger_lanes, largest_of};
+pub use lines::{backward_lines, forward_lines, forward_lines_in_place, larger_lanes};
 
 use super::elementwise::FUNCTION_TASK;
 use super::tiles::{Cut, Tile};

@@ -65,6 +65,12 @@ pub trait Lanes:
     fn uninit_registers_mut<S: Simd>(slice: &mut [MaybeUninit<Self>]) -> UninitRegisters<'_, Self, S>;
     /// A register whose first lanes are the slice's elements (fewer than it has lanes), the others 0.
     fn load_partial<S: Simd>(s: S, slice: &[Self]) -> Self::Register<S>;
+    /// A register whose first lanes are the slice's elements (fewer than it has lanes), the others those of `others`.
+    #[inline(always)]
+    fn load_partial_over<S: Simd>(s: S, slice: &[Self], others: Self::Register<S>) -> Self::Register<S> {
+        let len = Self::splat(s, Self::narrow(slice.len() as f64));
+        Self::where_less(s, (Self::counting(s), len), Self::load_partial(s, slice), others)
+    }
     fn store_partial<S: Simd>(s: S, slice: &mut [Self], x: Self::Register<S>);
 
     fn splat<S: Simd>(s: S, x: Self) -> Self::Register<S>;
