@@ -4,7 +4,7 @@
 //! `forward_into` and `backward_into`, which write into tensors of the caller's; activations have `forward_in_place` and
 //! `backward_in_place`, and Softmax and BatchNorm2d the former; and [`Execution`] chooses the threads, the instruction set and, by
 //! name, the algorithm of each layer, and the [`Workspace`] that keeps memory from call to call. L1Loss, MSELoss, BCELoss and
-//! BCEWithLogitsLoss have `backward_input`, which leaves out the gradient of a target that is data. The memory of large results is
+//! BCEWithLogitsLoss have `backward_input`, which leaves out the gradient of a target that is data. The memory of results is
 //! kept when they are dropped, as the [`Recycler`] is told. Results do not depend on the number of threads, nor on where memory comes
 //! from, to the last bit; and many threads may call a layer at once.
 //!

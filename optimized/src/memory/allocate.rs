@@ -2,7 +2,7 @@
 //! two; or new.
 
 use super::recycler::{self, Recycled, Recycler};
-use super::{near, pages};
+use super::{pages, thread_cache};
 use crate::simd::LINE;
 use vocabulary::{Error, Result, Tensor};
 
@@ -13,7 +13,7 @@ pub fn count(shape: &[usize]) -> Option<usize> {
 
 /// Whether so many elements take memory that is recycled.
 pub(super) fn is_recycled<T>(len: usize) -> bool {
-    len >= near::SMALLEST / size_of::<T>()
+    len >= thread_cache::SMALLEST / size_of::<T>()
 }
 
 /// Memory for `len` elements, which begin at `start`, where it can be had: used before, or holding as many elements as come before

@@ -1,11 +1,11 @@
 //! Memory: that of outputs, which is written once and used again; and that of scratch, which is kept for the next call.
 
 mod allocate;
-mod near;
 mod output;
 mod pages;
 mod recycler;
 mod scratch;
+mod thread_cache;
 
 pub use allocate::{count, unwritten, zeros};
 pub use output::{Block, Output, Source, fresh, past_caches};

@@ -372,7 +372,7 @@ impl<T> ExactSizeIterator for Blocks<'_, T> {}
 mod tests {
     use super::*;
     use crate::memory::allocate::zeros;
-    use crate::memory::{near, recycler};
+    use crate::memory::{recycler, thread_cache};
 
     #[test]
     fn blocks_that_were_not_opened_are_zeros() {
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn memory_that_was_used_before_is_zeros_too_where_a_block_was_not_handed_out() {
-        for len in [near::SMALLEST, recycler::SMALLEST].into_iter().flat_map(|bytes| [bytes / 2; 3]) {
+        for len in [thread_cache::SMALLEST, recycler::SMALLEST].into_iter().flat_map(|bytes| [bytes / 2; 3]) {
             let mut memory = fresh::<f32>("Test", "output", &[len]).unwrap();
             for block in Output::Fresh(&mut memory).blocks(len / 2) {
                 block.open().fill(f32::NAN);

@@ -4,11 +4,11 @@
 //! of each costs more than what most kernels do to it: sigmoid of 16M numbers takes 36 ms into fresh pages, and 7 into ones that
 //! were written before.
 
-use super::near::{self, Near};
+use super::thread_cache::{self, ThreadCache};
 use crate::threads::lock;
 use std::sync::Mutex;
 
-/// Memory of so many bytes is kept for all threads.
+/// Memory of so many bytes and more is kept for all threads.
 pub const SMALLEST: usize = 1 << 16;
 
 /// The buffers kept of a type at most.
@@ -32,7 +32,7 @@ pub struct Kept {
 /// A type whose buffers are kept.
 pub trait Recycled: Copy + Default + 'static {
     fn buffers(kept: &mut Kept) -> &mut Vec<Vec<Self>>;
-    fn places(near: &mut Near) -> &mut [Vec<Self>];
+    fn slots(cache: &mut ThreadCache) -> &mut [Vec<Self>];
 }
 
 macro_rules! recycled {
@@ -41,27 +41,31 @@ macro_rules! recycled {
             fn buffers(kept: &mut Kept) -> &mut Vec<Vec<Self>> {
                 &mut kept.$type
             }
-            fn places(near: &mut Near) -> &mut [Vec<Self>] {
-                &mut near.$type
+            fn slots(cache: &mut ThreadCache) -> &mut [Vec<Self>] {
+                &mut cache.$type
             }
         }
     )*};
 }
 recycled!(f32, f64, i64, u8);
 
-/// What is kept of the memory of tensors when they are dropped, so that the next ones need not be mapped anew, or looked for.
+/// What is kept of the memory of tensors when they are dropped, so that the next ones need not be mapped anew.
 ///
 /// Results of layers that take 64 KiB or more are given memory that is kept here, where there is some of their size or up to twice
 /// as much, and give theirs back when the last tensor that shares it is dropped. At most 512 MiB are kept, or what
 /// [`Recycler::set_limit`] says, in at most 256 buffers of a type; where one more would be too much, the oldest of its type are freed,
-/// and where that does not do, all. Where memory cannot be had, all is freed, too. Of 1 to 64 KiB, each thread keeps the last 8 buffers
-/// of a type that it drops, until it ends. Results do not depend on it.
+/// and where that does not do, all. Where memory cannot be had, all is freed, too.
+///
+/// Beside that, each thread keeps what it drops of 1 to 64 KiB, at most 16 buffers of a type and so 4 MiB, until it ends. Results do not
+/// depend on either.
 ///
 /// ```
 /// use optimized::{Recycler, ReLU, ReLUOptions, Tensor};
 /// let relu = ReLU::new(ReLUOptions::new())?;
 /// drop(relu.forward(&Tensor::full(&[1 << 20], 1.0_f32)?)?);
 /// assert!(Recycler::bytes() >= 4 << 20);
+/// drop(relu.forward(&Tensor::full(&[1 << 10], 1.0_f32)?)?);
+/// assert!(Recycler::bytes() >= (4 << 20) + (4 << 10));
 /// Recycler::set_limit(0);
 /// assert_eq!(Recycler::bytes(), 0);
 /// # Ok::<(), optimized::Error>(())
@@ -73,25 +77,28 @@ impl Recycler {
     /// The bytes that are kept now, in no tensor: for all threads, and by this one.
     pub fn bytes() -> usize {
         let shared = lock(&KEPT).bytes;
-        shared + near::with(Near::bytes).unwrap_or_default()
+        shared + thread_cache::with(|cache| cache.bytes()).unwrap_or_default()
     }
 
-    /// Sets how many bytes are kept at most for all threads; 0: none, neither by a thread. Where more are kept now, all are freed; of
-    /// other threads' own ones when they next drop such a tensor.
+    /// Sets how many bytes are kept at most for all threads; where more are kept now, all are freed. 0 ends what single threads keep,
+    /// too: this one's is freed now, another's when it next drops such a tensor.
     pub fn set_limit(bytes: usize) {
-        near::keep(bytes > 0);
         let mut kept = lock(&KEPT);
+        thread_cache::keep(bytes > 0);
         kept.limit = bytes;
         let freed = if kept.bytes > bytes { kept.empty() } else { Kept::new(0) };
         drop(kept);
         drop(freed);
+        if bytes == 0 {
+            drop(thread_cache::with(ThreadCache::empty));
+        }
     }
 
-    /// Frees what is kept now, for all threads and by this one.
+    /// Frees what is kept now for all threads, and by this one.
     pub fn clear() {
-        drop(near::with(Near::empty));
         let freed = lock(&KEPT).empty();
         drop(freed);
+        drop(thread_cache::with(ThreadCache::empty));
     }
 }
 
@@ -143,13 +150,13 @@ impl Kept {
 
 /// A buffer of at least `len` initialised elements and at most twice as many, if one is kept.
 pub fn take<T: Recycled>(len: usize) -> Option<Vec<T>> {
-    if len < SMALLEST / size_of::<T>() { near::take(len) } else { lock(&KEPT).take(len) }
+    if len < SMALLEST / size_of::<T>() { thread_cache::take(len) } else { lock(&KEPT).take(len) }
 }
 
 /// Keeps a buffer, all of its elements, for who asks next.
 pub fn give_back<T: Recycled>(buffer: Vec<T>) {
     if buffer.len() < SMALLEST / size_of::<T>() {
-        near::give_back(buffer);
+        thread_cache::give_back(buffer);
     } else {
         let freed = lock(&KEPT).keep(buffer);
         drop(freed);

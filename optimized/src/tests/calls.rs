@@ -248,7 +248,9 @@ pub fn calls(execution: &Execution) -> Vec<Call> {
     of_one!(calls, execution, LogSigmoid, LogSigmoid::new(LogSigmoidOptions::new()).unwrap(), long(1), long(2));
     of_one!(calls, execution, LeakyReLU, LeakyReLU::new(LeakyReLUOptions::new()).unwrap(), long(1), long(2));
     of_one!(calls, execution, ELU, ELU::new(ELUOptions::new()).unwrap(), long(1), long(2));
-    for (dim, shape) in [(-1, &[301, 333][..]), (0, &[70, 1001]), (1, &[5, 100, 130])] {
+    for (dim, shape) in
+        [(-1, &[301, 333][..]), (-1, &[3001, 37]), (-1, &[3001, 21]), (0, &[70, 1001]), (1, &[5, 100, 130])]
+    {
         let new = Softmax::new(SoftmaxOptions::new().dim(dim)).unwrap();
         of_one!(calls, execution, Softmax, new, tensor_f32(shape, 1), tensor_f32(shape, 2));
     }

@@ -24,10 +24,10 @@ use std::sync::Arc;
 pub struct Tensor<T> {
     data: Arc<Data<T>>,
     /// Where it is another than that which the elements were made in.
-    shape: Option<Box<[usize]>>,
+    shape: Option<Arc<[usize]>>,
 }
 
-/// Elements, and the shape that they were made in: that of most tensors, whose clones so need no memory of their own.
+/// Elements, and the shape that they were made in: that of most tensors.
 #[derive(Clone)]
 struct Data<T> {
     shape: Shape,
@@ -78,7 +78,7 @@ impl<T> Tensor<T> {
     }
 
     /// The same elements under another shape that has as many.
-    fn shaped(&self, shape: Vec<usize>) -> Self {
+    fn shaped(&self, shape: &[usize]) -> Self {
         let shape = (*self.data.shape != *shape).then(|| shape.into());
         Self { data: Arc::clone(&self.data), shape }
     }
@@ -198,7 +198,7 @@ impl<T> Tensor<T> {
         if count::<T>(shape)? != self.len() {
             return Err(Error::shape("Tensor", "shape", shape, format_args!("{} elements", self.len())));
         }
-        Ok(self.shaped(shape.to_vec()))
+        Ok(self.shaped(shape))
     }
 
     /// The same elements with the dimensions from `start` on joined into one; the storage is shared.
@@ -220,7 +220,7 @@ impl<T> Tensor<T> {
         let (kept, joined) = self.shape().split_at(start.min(self.rank()));
         let mut shape = kept.to_vec();
         shape.push(joined.iter().product());
-        Ok(self.shaped(shape))
+        Ok(self.shaped(&shape))
     }
 }
 
@@ -249,7 +249,7 @@ impl<T: Clone> Tensor<T> {
     }
 
     /// The elements, in row-major order; copied only where a clone shares them, and moved where they do not
-    /// begin their memory, as those of large tensors do not.
+    /// begin their memory, as those of all but small tensors do not.
     pub fn into_vec(self) -> Vec<T> {
         Arc::unwrap_or_clone(self.data).elements.into_vec()
     }
@@ -420,6 +420,23 @@ mod tests {
             assert!(lent(place).is_err());
             assert_eq!(back(), [[1, 2, 3, 4]]);
         }
+    }
+
+    #[test]
+    fn a_shape_belongs_to_its_tensor_alone() {
+        let x = Tensor::from_fn(&[2, 3], |i| 3 * i[0] + i[1]).unwrap();
+        let mut y = x.reshape(&[3, 1, 1, 1, 2]).unwrap();
+        assert_eq!(y, Tensor::from_vec(&[3, 1, 1, 1, 2], (0..6).collect()).unwrap());
+        assert_ne!(x, y);
+        assert_ne!(x, Tensor::full(&[2, 3], 0).unwrap());
+        assert_eq!((x.shape(), y.clone().shape(), y.rank()), (&[2, 3][..], &[3, 1, 1, 1, 2][..], 5));
+        assert_eq!(format!("{y:?}"), "Tensor { shape: [3, 1, 1, 1, 2], data: [0, 1, 2, 3, 4, 5] }");
+        assert_eq!(y.map(|x| -(x as i32)).shape(), y.shape());
+        assert_eq!(y.slice(0, 1..2).unwrap(), Tensor::from_vec(&[1, 1, 1, 1, 2], vec![2, 3]).unwrap());
+        y.as_mut_slice()[5] = 7;
+        assert_eq!((y[[2, 0, 0, 0, 1]], y.shape(), x[[1, 2]]), (7, &[3, 1, 1, 1, 2][..], 5));
+        assert_eq!(y.reshape(&[2, 3]).unwrap(), Tensor::from_vec(&[2, 3], vec![0, 1, 2, 3, 4, 7]).unwrap());
+        assert_eq!(y.flatten(0).unwrap().into_vec(), [0, 1, 2, 3, 4, 7]);
     }
 
     #[test]

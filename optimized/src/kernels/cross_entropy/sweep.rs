@@ -62,7 +62,7 @@ fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, 
         sums[i % 4] = T::plus(s, sums[i % 4], half);
     }
     if !tail.is_empty() {
-        // The lanes beyond the tail add nothing: e^(−∞) is 0.
+        // Each lane beyond the tail adds the least power that there is, which is nothing beside the largest's.
         let last = T::load_partial_over(s, tail, T::splat(s, -T::INFINITY));
         let half = registers::half_exp_of_sums(Group::one(s, last) - m).register();
         sums[3] = T::plus(s, sums[3], half);

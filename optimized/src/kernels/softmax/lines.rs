@@ -1,6 +1,7 @@
 //! Lines of neighbouring elements: departure 1.
 
-use super::{Lines, short};
+use super::Lines;
+use super::short::{self, of_registers};
 use crate::counters::{self, Counter};
 use crate::kernels::elementwise::{Zip, Zipped};
 use crate::math::{Exp, registers};
@@ -29,19 +30,13 @@ impl<T: Exp> Kernel for ForwardLines<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, x, y } = self;
-        match length.div_ceil(T::lanes::<S>()) {
-            1 => short::forward::<T, S, 1>(s, length, x, y),
-            2 => short::forward::<T, S, 2>(s, length, x, y),
-            3 => short::forward::<T, S, 3>(s, length, x, y),
-            short::MOST => short::forward::<T, S, { short::MOST }>(s, length, x, y),
-            _ => {
-                for (x, y) in x.chunks(length).zip(y.split(length)) {
-                    let (y, mut sums) = (y.open(), [T::splat(s, T::ZERO); 4]); // 1
-                    let last = add_exponentials::<T, S>(s, x, largest::<T, S>(s, x), y, &mut sums);
-                    divide::<T, S>(s, y, last, total::<T, S>(s, sums));
-                }
+        of_registers!(length.div_ceil(T::lanes::<S>()), forward::<T, S, N>(s, length, x, y), else {
+            for (x, y) in x.chunks(length).zip(y.split(length)) {
+                let (y, mut sums) = (y.open(), [T::splat(s, T::ZERO); 4]); // 1
+                let last = add_exponentials::<T, S>(s, x, largest::<T, S>(s, x), y, &mut sums);
+                divide::<T, S>(s, y, last, total::<T, S>(s, sums));
             }
-        }
+        });
     }
 }
 
@@ -68,29 +63,23 @@ impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, elements } = self;
-        match length.div_ceil(T::lanes::<S>()) {
-            1 => short::forward_in_place::<T, S, 1>(s, length, elements),
-            2 => short::forward_in_place::<T, S, 2>(s, length, elements),
-            3 => short::forward_in_place::<T, S, 3>(s, length, elements),
-            short::MOST => short::forward_in_place::<T, S, { short::MOST }>(s, length, elements),
-            _ => {
-                for line in elements.chunks_mut(length) {
-                    let zero = T::splat(s, T::ZERO);
-                    let (largest, mut sums, mut last) = (largest::<T, S>(s, line), [zero; 4], zero);
-                    for y in line.chunks_mut(COPIED) {
-                        let mut x = [T::ZERO; COPIED];
-                        let x = &mut x[..y.len()];
-                        x.copy_from_slice(y);
-                        last = add_exponentials::<T, S>(s, x, largest, y, &mut sums);
-                    }
-                    divide::<T, S>(s, line, last, total::<T, S>(s, sums));
+        of_registers!(length.div_ceil(T::lanes::<S>()), forward_in_place::<T, S, N>(s, length, elements), else {
+            for line in elements.chunks_mut(length) {
+                let zero = T::splat(s, T::ZERO);
+                let (largest, mut sums, mut last) = (largest::<T, S>(s, line), [zero; 4], zero);
+                for y in line.chunks_mut(COPIED) {
+                    let mut x = [T::ZERO; COPIED];
+                    let x = &mut x[..y.len()];
+                    x.copy_from_slice(y);
+                    last = add_exponentials::<T, S>(s, x, largest, y, &mut sums);
                 }
+                divide::<T, S>(s, line, last, total::<T, S>(s, sums));
             }
-        }
+        });
     }
 }
 
-/// The larger, lane by lane, of m and of some elements, in which lane whatever; NaN counts for nothing.
+/// Lanes of which the largest is that of m and of some elements; NaN counts for nothing.
 #[inline(always)]
 pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
     let (registers, tail) = T::registers::<S>(x);
@@ -105,7 +94,7 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
         *most = T::larger(s, *x, *most);
     }
     if !tail.is_empty() {
-        // The last register, of which the one before has seen some, where there is one.
+        // The last register's worth: a maximum may see an element twice.
         let last = match x.len().checked_sub(T::lanes::<S>()) {
             Some(start) => T::registers::<S>(&x[start..]).0[0],
             None => T::load_partial_over(s, tail, T::splat(s, m)),
@@ -125,8 +114,7 @@ fn largest<T: Exp, S: Simd>(s: S, x: &[T]) -> T {
     T::largest(s, larger_lanes::<T, S>(s, x, -T::INFINITY))
 }
 
-/// y = e^(x − m), each added to one of four sums, but of elements that do not fill a register: these are given back, in a register that
-/// is 0 beyond them.
+/// Adds y = e^(x − m) to four sums; writes those that fill registers, and gives the others back in one.
 #[inline(always)]
 fn add_exponentials<T: Exp, S: Simd>(
     s: S,
@@ -157,15 +145,16 @@ fn add_exponentials<T: Exp, S: Simd>(
     if x_tail.is_empty() {
         return T::splat(s, T::ZERO);
     }
-    // e^(−∞) is 0, or NaN where all of the line is.
+    // Beyond the tail, e^(−∞ − m) is 0; where m is −∞, all of the line is NaN anyway.
     let tail = T::load_partial_over(s, x_tail, T::splat(s, -T::INFINITY));
     let power = registers::exp_without_overflow(Group::one(s, tail) - m).register();
     sums[3] = T::plus(s, sums[3], power);
     power
 }
 
+/// The sum of all lanes of four.
 #[inline(always)]
-fn total<T: Lanes, S: Simd>(s: S, sums: [T::Register<S>; 4]) -> T {
+pub(super) fn total<T: Lanes, S: Simd>(s: S, sums: [T::Register<S>; 4]) -> T {
     T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
 }
 
@@ -209,17 +198,11 @@ impl<T: Lanes> Kernel for BackwardLines<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, y, g, dx } = self;
-        match length.div_ceil(T::lanes::<S>()) {
-            1 => short::backward::<T, S, 1>(s, length, (y, g), dx),
-            2 => short::backward::<T, S, 2>(s, length, (y, g), dx),
-            3 => short::backward::<T, S, 3>(s, length, (y, g), dx),
-            short::MOST => short::backward::<T, S, { short::MOST }>(s, length, (y, g), dx),
-            _ => {
-                for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
-                    dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
-                }
+        of_registers!(length.div_ceil(T::lanes::<S>()), backward::<T, S, N>(s, length, (y, g), dx), else {
+            for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
+                dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
             }
-        }
+        });
     }
 }
 
@@ -255,7 +238,7 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
     if !a_tail.is_empty() {
         sums[3] = T::multiply_add(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail), sums[3]);
     }
-    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+    total::<T, S>(s, sums)
 }
 
 #[cfg(test)]
@@ -313,28 +296,68 @@ mod tests {
         lines_are_what_the_formula_says::<f64>(f64::EPSILON);
     }
 
-    /// Of NaN, of +∞, and of −∞ alone, a line is NaN, wherever it stands; the others are not touched.
-    #[test]
-    fn what_spoils_a_line_spoils_no_other() {
+    /// Of NaN, of +∞, and of −∞ alone, a line is NaN, wherever it stands, and so are its gradients; the others are not touched.
+    fn what_spoils_a_line_spoils_no_other<T: Exp>() {
         for isa in Isa::available() {
+            let kernel = (isa, Threads::ONE);
             for length in [1, 2, 7, 15, 16, 17, 31, 33, 63, 64, 65, 200] {
                 let lines = Lines { outer: 3, length, inner: 1 };
-                for spoiled in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for spoiled in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(T::narrow) {
                     for place in 0..length {
-                        let mut x = vec![1.0; 3 * length];
-                        match spoiled {
-                            f32::NEG_INFINITY => x[length..2 * length].fill(spoiled),
-                            _ => x[length + place] = spoiled,
+                        let mut x = vec![T::ONE; 3 * length];
+                        if spoiled < T::ZERO {
+                            x[length..2 * length].fill(spoiled);
+                        } else {
+                            x[length + place] = spoiled;
                         }
-                        let mut y = vec![0.0; x.len()];
-                        forward_lines((isa, Threads::ONE), lines, &x, Output::Given(&mut y));
-                        let is_due = |(i, y): (usize, &f32)| match spoiled {
-                            // e^(∞ − ∞) is NaN, and so the sum.
-                            _ if i / length == 1 => y.is_nan(),
-                            _ => (*y - 1.0 / length as f32).abs() < 1e-6,
-                        };
-                        assert!(y.iter().enumerate().all(is_due), "{isa}, {length}, {spoiled} at {place}: {y:?}");
+                        let (mut y, mut dx, even) = (x.clone(), x.clone(), vec![T::HALF; x.len()]);
+                        forward_lines(kernel, lines, &x, Output::Given(&mut y));
+                        backward_lines(kernel, lines, (&even, &x), Output::Given(&mut dx));
+                        forward_lines_in_place(kernel, lines, &mut x);
+                        for i in 0..x.len() {
+                            let ([x, y, dx], what) =
+                                ([x[i], y[i], dx[i]], format!("{isa}, {length}, {spoiled:?} at {place}"));
+                            if i / length == 1 {
+                                assert!(
+                                    x.is_nan() && y.is_nan() && (dx.is_nan() || dx.magnitude() > T::MAX),
+                                    "{what}: {x:?}, {y:?}, {dx:?}"
+                                );
+                            } else {
+                                let due = 1.0 / length as f64;
+                                assert!((y.widen() - due).abs() <= 1e-6 && x == y, "{what}: {x:?}, {y:?}");
+                                let due = 0.5 - 0.25 * length as f64;
+                                assert!((dx.widen() - due).abs() <= 1e-4, "{what}: {dx:?} for {due}");
+                            }
+                        }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_spoils_a_single_line_spoils_no_other() {
+        what_spoils_a_line_spoils_no_other::<f32>();
+    }
+
+    #[test]
+    fn what_spoils_a_double_line_spoils_no_other() {
+        what_spoils_a_line_spoils_no_other::<f64>();
+    }
+
+    /// Wherever the largest stands, and whatever it is: what is far below is 0.
+    #[test]
+    fn the_largest_of_a_line_is_found_wherever_it_stands() {
+        for isa in Isa::available() {
+            for length in 1..=2 * LONG * MOST_LANES {
+                for (place, most) in (0..length).flat_map(|place| [(place, 0.0), (place, -9000.0)]) {
+                    let (mut x, mut y) = (vec![most - 1000.0_f32; length], vec![f32::NAN; length]);
+                    x[place] = most;
+                    let lines = Lines { outer: 1, length, inner: 1 };
+                    forward_lines((isa, Threads::ONE), lines, &x, Output::Given(&mut y));
+                    x.fill(0.0);
+                    x[place] = 1.0;
+                    assert!(x == y, "{isa}: {most} at {place} of {length}: {y:?}");
                 }
             }
         }

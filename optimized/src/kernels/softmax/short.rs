@@ -1,11 +1,23 @@
 //! Lines of few registers: departure 7.
 
+use super::lines::total;
 use crate::math::{Exp, registers};
 use crate::memory::{Block, Source};
 use crate::simd::{Group, Lanes, Simd};
 
-/// Registers of a short line at most.
-pub(super) const MOST: usize = 4;
+/// Calls a function of this file for lines of so many registers, N, or does the other, where they are too many.
+macro_rules! of_registers {
+    ($count:expr, $function:ident::<$T:ident, $S:ident, N>$arguments:tt, else $other:block) => {
+        match $count {
+            1 => short::$function::<$T, $S, 1>$arguments,
+            2 => short::$function::<$T, $S, 2>$arguments,
+            3 => short::$function::<$T, $S, 3>$arguments,
+            4 => short::$function::<$T, $S, 4>$arguments,
+            _ => $other
+        }
+    };
+}
+pub(super) use of_registers;
 
 /// A line that stays in registers from the first loop to the last; in the lanes beyond its end there is what the loops pass over.
 type Line<T, S, const N: usize> = [<T as Lanes>::Register<S>; N];
@@ -39,18 +51,6 @@ impl<T: Lanes, S: Simd, const N: usize> Source<T, S> for Computed<T, S, N> {
     }
 }
 
-/// Writes a line over another.
-#[inline(always)]
-fn store<T: Lanes, S: Simd, const N: usize>(s: S, y: &mut [T], line: Line<T, S, N>) {
-    let (registers, tail) = T::registers_mut::<S>(y);
-    if tail.is_empty() {
-        registers.copy_from_slice(&line);
-    } else {
-        registers.copy_from_slice(&line[..N - 1]);
-        T::store_partial(s, tail, line[N - 1]);
-    }
-}
-
 /// y of a line, beyond whose end there is −∞.
 #[inline(always)]
 fn probabilities<T: Exp, S: Simd, const N: usize>(s: S, x: Line<T, S, N>) -> Line<T, S, N> {
@@ -60,7 +60,7 @@ fn probabilities<T: Exp, S: Simd, const N: usize>(s: S, x: Line<T, S, N>) -> Lin
     }
     let largest = T::largest(s, most);
     let powers = registers::exp_without_overflow(Group::<T, S, N>::new(s, x) - largest).registers();
-    let sum = total::<T, S, N>(s, powers);
+    let sum = sum::<T, S, N>(s, powers);
     (Group::<T, S, N>::new(s, powers) / sum).registers()
 }
 
@@ -68,16 +68,16 @@ fn probabilities<T: Exp, S: Simd, const N: usize>(s: S, x: Line<T, S, N>) -> Lin
 #[inline(always)]
 fn gradients<T: Lanes, S: Simd, const N: usize>(s: S, y: Line<T, S, N>, g: Line<T, S, N>) -> Line<T, S, N> {
     let (y, g) = (Group::<T, S, N>::new(s, y), Group::<T, S, N>::new(s, g));
-    let dot = total::<T, S, N>(s, (y * g).registers());
+    let dot = sum::<T, S, N>(s, (y * g).registers());
     (y * (g - dot)).registers()
 }
 
 /// The sum of all elements.
 #[inline(always)]
-fn total<T: Lanes, S: Simd, const N: usize>(s: S, line: Line<T, S, N>) -> T {
-    let mut sums = [T::splat(s, T::ZERO); MOST];
+fn sum<T: Lanes, S: Simd, const N: usize>(s: S, line: Line<T, S, N>) -> T {
+    let mut sums = [T::splat(s, T::ZERO); 4];
     sums[..N].copy_from_slice(&line);
-    T::sum(s, T::plus(s, T::plus(s, sums[0], sums[1]), T::plus(s, sums[2], sums[3])))
+    total::<T, S>(s, sums)
 }
 
 /// y of each line of so many elements, which take N registers.
@@ -93,7 +93,7 @@ pub(super) fn forward<T: Exp, S: Simd, const N: usize>(s: S, length: usize, x: &
 pub(super) fn forward_in_place<T: Exp, S: Simd, const N: usize>(s: S, length: usize, elements: &mut [T]) {
     for line in elements.chunks_mut(length) {
         let x = load(s, line, -T::INFINITY);
-        store(s, line, probabilities::<T, S, N>(s, x));
+        Block::from(line).fill(s, Computed(probabilities::<T, S, N>(s, x)));
     }
 }
 

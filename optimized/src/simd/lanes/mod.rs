@@ -214,6 +214,36 @@ mod tests {
         largest_lanes::<f64>();
     }
 
+    struct Over<'a, T>(&'a [T], T);
+
+    impl<T: Lanes> crate::simd::Kernel for Over<'_, T> {
+        type Output = Vec<T>;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, s: S) -> Vec<T> {
+            let slice = &self.0[..self.0.len().min(T::lanes::<S>() - 1)];
+            bytemuck::cast_slice(&[T::load_partial_over(s, slice, T::splat(s, self.1))]).to_vec()
+        }
+    }
+
+    fn lanes_beyond_a_slice<T: Lanes>() {
+        let others = T::narrow(f64::NEG_INFINITY);
+        for isa in crate::simd::Isa::available() {
+            for len in 0..MOST_LANES {
+                let slice: Vec<T> = (0..len).map(|i| T::narrow(i as f64)).collect();
+                let lanes = crate::simd::run(isa, Over(&slice, others));
+                let len = len.min(lanes.len() - 1);
+                assert!(lanes[..len] == slice[..len] && lanes[len..].iter().all(|x| *x == others), "{isa}: {lanes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_beyond_a_slice_are_the_others() {
+        lanes_beyond_a_slice::<f32>();
+        lanes_beyond_a_slice::<f64>();
+    }
+
     #[test]
     fn counts_are_told_up_to_the_largest() {
         for count in [0, 1, 2, 254, 255, 70_001, MOST_COUNT - 1, MOST_COUNT] {
