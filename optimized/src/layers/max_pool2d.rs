@@ -3,7 +3,7 @@
 use super::{overwrite, require_output_shape, require_room};
 use crate::kernels::max_pool2d::{self, Mark, Problem};
 use crate::kernels::windows::Axis;
-use crate::memory::{Output, Recycled, count, fresh, unwritten};
+use crate::memory::{Output, Recycled, fresh, unwritten};
 use crate::{Choice, Execution, Float, execution};
 use std::ops::Deref;
 use vocabulary::{Error, Gradients, Layer, MaxPool2dGradients, MaxPool2dOptions, PaddingMode, Result, Saved, Tensor};
@@ -60,7 +60,7 @@ pub struct MaxPool2dPass<T> {
     input_shape: Shape,
     /// The windows that the marks are of.
     problem: Problem,
-    marks: Marks,
+    marks: Marks<T>,
 }
 
 /// [N, C, H, W] or [C, H, W], without memory of its own: to be given that would take a tenth of a small layer's time.
@@ -90,25 +90,21 @@ impl Deref for Shape {
     }
 }
 
-/// Windows whose places a pass keeps in itself: memory of their own would take a third of the time that so few take.
-const FEW: usize = 64;
-
 /// Where the largest elements stand, in the output's shape.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "few places are kept here so that they need no memory of their own")]
-enum Marks {
-    /// The places of few windows.
-    Few([i64; FEW], Shape),
+enum Marks<T> {
+    /// Not remembered, but found again in the input, over which there are windows of this shape.
+    Input(Tensor<T>, Shape),
     /// Their taps in the windows.
     Taps(Tensor<u8>),
     /// Their places in the channel.
     Places(Tensor<i64>),
 }
 
-impl Marks {
+impl<T: Float> Marks<T> {
     fn shape(&self) -> &[usize] {
         match self {
-            Self::Few(_, shape) => shape,
+            Self::Input(_, shape) => shape,
             Self::Taps(taps) => taps.shape(),
             Self::Places(places) => places.shape(),
         }
@@ -201,10 +197,7 @@ impl MaxPool2d {
     /// output cannot be stored.
     pub fn forward<T: Float>(&self, input: &Tensor<T>) -> Result<Tensor<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
-        let mut output = fresh(LAYER, "output", &shape)?;
-        let written = Output::Fresh(&mut output);
-        self.execution.run(|kernel| max_pool2d::forward(&problem, kernel, input.as_slice(), written));
-        output.tensor(&shape)
+        self.without_marks(input, &shape, &problem)
     }
 
     /// The largest elements, and the place h·W + w of each in its channel.
@@ -222,6 +215,14 @@ impl MaxPool2d {
     pub fn forward_with_indices<T: Float>(&self, input: &Tensor<T>) -> Result<(Tensor<T>, Tensor<i64>)> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
         self.with_marks(input, &shape, &problem)
+    }
+
+    /// The output alone.
+    fn without_marks<T: Float>(&self, input: &Tensor<T>, shape: &[usize], problem: &Problem) -> Result<Tensor<T>> {
+        let mut output = fresh(LAYER, "output", shape)?;
+        let written = Output::Fresh(&mut output);
+        self.execution.run(|kernel| max_pool2d::forward(problem, kernel, input.as_slice(), written));
+        output.tensor(shape)
     }
 
     /// The output, and marks of where its elements stand.
@@ -265,13 +266,9 @@ impl MaxPool2d {
     pub fn forward_pass<T: Float>(&mut self, input: &Tensor<T>) -> Result<MaxPool2dPass<T>> {
         let (shape, problem) = self.shape_and_problem(input.shape())?;
         let input_shape = Shape::new(input.shape());
-        if let Some(n) = count(&shape).filter(|n| *n <= FEW)
-            && !self.options.return_indices
-        {
-            let (mut output, mut places) = (fresh(LAYER, "output", &shape)?, [0; FEW]);
-            let outputs = (Output::Fresh(&mut output), &mut places[..n]);
-            self.execution.run(|kernel| max_pool2d::forward_with_marks(&problem, kernel, input.as_slice(), outputs));
-            let (output, marks) = (output.tensor(&shape)?, Marks::Few(places, shape));
+        if !self.options.return_indices && problem.remembers_input(input.len()) {
+            let output = self.without_marks(input, &shape, &problem)?;
+            let marks = Marks::Input(input.clone(), shape);
             return Ok(MaxPool2dPass { output, indices: None, input_shape, problem, marks });
         }
         if !self.options.return_indices && problem.remembers_taps() {
@@ -337,9 +334,7 @@ impl MaxPool2d {
     fn run_backward<T: Float>(&self, pass: &MaxPool2dPass<T>, grad_output: &Tensor<T>, input: Output<'_, T>) {
         let (g, problem) = (grad_output.as_slice(), &pass.problem);
         self.execution.run(|kernel| match &pass.marks {
-            Marks::Few(places, _) => {
-                max_pool2d::backward_by_places(problem, kernel, (g, &places[..g.len()]), input);
-            }
+            Marks::Input(kept, _) => max_pool2d::backward_by_input(problem, kernel.0, (g, kept.as_slice()), input),
             Marks::Taps(taps) => max_pool2d::backward_by_taps(problem, kernel, (g, taps.as_slice()), input),
             Marks::Places(places) => max_pool2d::backward_by_places(problem, kernel, (g, places.as_slice()), input),
         });

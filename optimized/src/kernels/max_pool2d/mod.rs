@@ -14,18 +14,20 @@
 //!    window; numbers are floating-point ones, which lanes choose among as among elements;
 //! 6. backward, of windows that are small and start two columns apart, each element asks those over it whether it was
 //!    their largest, of windows of 2x2 side by side the one over it ([`backward_by_taps`]); of others, gradients are added up in the
-//!    first-level cache ([`backward_by_places`]). All write them from there: past all caches, where there are so many that they would
-//!    not hold them;
+//!    first-level cache ([`backward_by_places`]). Both write them from there: past all caches, where there are so many that they would
+//!    not hold them. Of windows of 2x2 over short rows of a small input nothing is remembered ([`backward_by_input`]);
 //! 7. windows of f64 of 2x2 side by side are found there, too, and written past the caches where these would not hold them beside the
 //!    input;
 //! 8. threads take some windows, and backward some elements, that the shapes alone decide on.
 
+mod by_input;
 mod by_places;
 mod by_taps;
 mod by_tiles;
 mod forward;
 mod marks;
 
+pub use by_input::backward as backward_by_input;
 pub use by_places::backward as backward_by_places;
 pub use forward::{forward, forward_with_marks};
 pub use marks::Mark;
@@ -68,6 +70,11 @@ impl Problem {
     /// Whether a pass is to remember taps, and not places.
     pub fn remembers_taps(&self) -> bool {
         by_tiles::suits(self) || by_taps::suits(self)
+    }
+
+    /// Whether a pass over an input of so many elements is to remember nothing but it.
+    pub fn remembers_input(&self, len: usize) -> bool {
+        by_input::suits(self, len)
     }
 
     /// The largest element of a window of a channel, and its tap; −∞ and none where it has no element.
