@@ -159,16 +159,40 @@ impl<T: Lanes> Kernel for Pack<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        const SIDE: usize = 16;
+    fn with_simd<S: Simd>(self, s: S) {
+        match T::lanes::<S>() {
+            16 => self.squares::<S, 16>(s),
+            8 => self.squares::<S, 8>(s),
+            4 => self.squares::<S, 4>(s),
+            2 => self.squares::<S, 2>(s),
+            _ => self.squares::<S, 1>(s),
+        }
+    }
+}
+
+impl<T: Lanes> Pack<'_, T> {
+    /// By squares of as many rows as a register has lanes, which are turned over in registers.
+    #[inline(always)]
+    fn squares<S: Simd, const LANES: usize>(self, s: S) {
         let Self { x, depth, first, span, part } = self;
-        let (rows, columns) = (x.len() / depth, part.len() / span);
-        for j in (0..columns).step_by(SIDE) {
-            for i in (0..rows).step_by(SIDE) {
-                for j in j..columns.min(j + SIDE) {
-                    let from = &x[i * depth + first + j..];
-                    let to = &mut part[j * span + i..][..SIDE.min(rows - i)];
-                    to.iter_mut().zip(from.iter().step_by(depth)).for_each(|(to, from)| *to = *from);
+        let rows = x.len() / depth;
+        for (j, part) in part.chunks_mut(LANES * span).enumerate() {
+            for i in (0..rows).step_by(LANES) {
+                let from = &x[i * depth + first + j * LANES..];
+                if i + LANES > rows || part.len() < LANES * span {
+                    for (k, to) in part.chunks_exact_mut(span).enumerate() {
+                        let column = from[k..].iter().step_by(depth).take(rows - i);
+                        to[i..][..LANES].iter_mut().zip(column).for_each(|(to, from)| *to = *from);
+                    }
+                    continue;
+                }
+                let mut square = [T::splat(s, T::ZERO); LANES];
+                for k in 0..LANES {
+                    square[k] = T::registers::<S>(&from[k * depth..][..LANES]).0[0];
+                }
+                T::turn_over(s, &mut square);
+                for k in 0..LANES {
+                    T::registers_mut::<S>(&mut part[k * span + i..][..LANES]).0[0] = square[k];
                 }
             }
         }

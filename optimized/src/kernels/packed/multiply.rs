@@ -214,7 +214,7 @@ impl<T: Lanes> WithMemory<'_, T> {
             }
         }
         let written = if depth > 0 { width / span * span } else { 0 };
-        write(sums, (span, padded), (first, written), output);
+        write(s, sums, (span, padded), (first, written), output);
     }
 }
 
@@ -272,7 +272,8 @@ fn micro_tile<T: Lanes, S: Simd, const M: usize, const V: usize>(
 /// Moves the sums, panel after panel of `padded` rows of `span` elements, to where they belong; of a plain tile, the first
 /// `written` columns are there already.
 #[inline(always)]
-fn write<T: Lanes>(
+fn write<T: Lanes, S: Simd>(
+    s: S,
     sums: &[T],
     (span, padded): (usize, usize),
     (first, written): (usize, usize),
@@ -291,17 +292,58 @@ fn write<T: Lanes>(
             }
         }
         Output::Turned(tile, addend) => {
-            for (n, c) in tile.rows.into_iter().enumerate() {
-                let (panel, column) = (n / span, n % span);
-                let column = sums[panel * padded * span + column..].iter().step_by(span);
-                match addend {
-                    Some(addend) => {
-                        let terms = column.zip(&addend[first..]);
-                        c.iter_mut().zip(terms).for_each(|(c, (sum, addend))| *c = *sum + *addend);
-                    }
-                    None => c.iter_mut().zip(column).for_each(|(c, sum)| *c = *sum),
+            let (mut rows, lanes) = (tile.rows, T::lanes::<S>());
+            let addend = addend.map(|addend| &addend[first..]);
+            for (i, rows) in rows.chunks_mut(lanes).enumerate() {
+                let (panel, column) = (i * lanes / span, i * lanes % span);
+                let sums = &sums[panel * padded * span + column..];
+                match lanes {
+                    16 => write_turned::<T, S, 16>(s, sums, span, addend, rows),
+                    8 => write_turned::<T, S, 8>(s, sums, span, addend, rows),
+                    4 => write_turned::<T, S, 4>(s, sums, span, addend, rows),
+                    2 => write_turned::<T, S, 2>(s, sums, span, addend, rows),
+                    _ => write_turned::<T, S, 1>(s, sums, span, addend, rows),
                 }
             }
+        }
+    }
+}
+
+/// Writes a register's columns of rows of `span` sums as rows, to which addends are added: squares of as many rows as a register has
+/// lanes are turned over in registers.
+#[inline(always)]
+fn write_turned<T: Lanes, S: Simd, const LANES: usize>(
+    s: S,
+    sums: &[T],
+    span: usize,
+    addend: Option<&[T]>,
+    rows: &mut [&mut [T]],
+) {
+    let height = rows.first().map_or(0, |row| row.len());
+    let mut first = 0;
+    if let Some(rows) = rows.first_chunk_mut::<LANES>() {
+        while first + LANES <= height {
+            let mut square = [T::splat(s, T::ZERO); LANES];
+            for i in 0..LANES {
+                square[i] = T::registers::<S>(&sums[(first + i) * span..][..LANES]).0[0];
+            }
+            T::turn_over(s, &mut square);
+            if let Some(addend) = addend {
+                let addend = T::registers::<S>(&addend[first..][..LANES]).0[0];
+                for i in 0..LANES {
+                    square[i] = T::plus(s, square[i], addend);
+                }
+            }
+            for i in 0..LANES {
+                T::registers_mut::<S>(&mut rows[i][first..][..LANES]).0[0] = square[i];
+            }
+            first += LANES;
+        }
+    }
+    for (n, row) in rows.iter_mut().enumerate() {
+        for m in first..height {
+            let sum = sums[m * span + n];
+            row[m] = addend.map_or(sum, |addend| sum + addend[m]);
         }
     }
 }

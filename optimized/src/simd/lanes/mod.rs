@@ -126,6 +126,19 @@ pub trait Lanes:
     fn one_further<S: Simd>(s: S, before: Self::Register<S>, x: Self::Register<S>) -> Self::Register<S>;
     /// Lane 0 of a, lane 0 of b, lane 1 of a …, in two registers.
     fn in_turn<S: Simd>(s: S, a: Self::Register<S>, b: Self::Register<S>) -> [Self::Register<S>; 2];
+    /// Turns over a square of as many registers as they have lanes: lane i of register j comes to lane j of register i.
+    #[inline(always)]
+    fn turn_over<S: Simd, const LANES: usize>(s: S, square: &mut [Self::Register<S>; LANES]) {
+        // Registers of the one half and of the other in turn, as often as that takes each element to its place.
+        let mut turned = LANES;
+        while turned > 1 {
+            let from = *square;
+            for i in 0..LANES / 2 {
+                [square[2 * i], square[2 * i + 1]] = Self::in_turn(s, from[i], from[i + LANES / 2]);
+            }
+            turned /= 2;
+        }
+    }
     /// 0, 1, 2 …
     #[inline(always)]
     fn counting<S: Simd>(s: S) -> Self::Register<S> {
