@@ -3,7 +3,8 @@
 //! Work comes as a queue of items that a problem's shape alone decides on, never the number of threads: each thread takes
 //! the next item until none is left, the caller's thread among them. So the caller starts at once, whether or not another
 //! thread has woken up yet, and results are the same, to the last bit, for any number of threads. Nor does it wait for one that
-//! has not when nothing is left to do: rayon's scopes do, 50 µs and more on a machine that is busy elsewhere.
+//! has not when nothing is left to do: rayon's scopes do, 50 µs and more on a machine that is busy elsewhere. Threads that have helped
+//! look for the next call for a while before they sleep, so that calls that follow on each other need not wake them.
 
 use crate::memory;
 use crate::simd::Arrival;
@@ -13,9 +14,10 @@ use std::collections::VecDeque;
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 /// More threads than this, or than the machine runs at once where that is more, are never started.
 const MOST: usize = 16;
@@ -85,6 +87,11 @@ pub fn worth_their_waking(threads: Threads, work: usize) -> Threads {
 struct Pool {
     threads: ThreadPool,
     calls: Mutex<Calls>,
+    /// How often anyone has asked for help, to be looked at without a lock.
+    asked: AtomicUsize,
+    /// When the last light call began, in nanoseconds after `since`; 0 before the first.
+    last_light: AtomicU64,
+    since: Instant,
 }
 
 /// The calls that wait for help, as often as they have asked for it.
@@ -104,7 +111,8 @@ fn pool(helpers: usize) -> Option<Arc<Pool>> {
     }
     let name = move |i| format!("optimized-{helpers}-{i}");
     let threads = ThreadPoolBuilder::new().num_threads(helpers).thread_name(name).build().ok()?;
-    let pool = Arc::new(Pool { threads, calls: Mutex::default() });
+    let (calls, asked, last_light) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
+    let pool = Arc::new(Pool { threads, calls, asked, last_light, since: Instant::now() });
     pools.push((helpers, Arc::clone(&pool)));
     Some(pool)
 }
@@ -119,25 +127,43 @@ impl Pool {
             calls.looking += missing;
             missing
         };
+        self.asked.fetch_add(1, Ordering::Release);
         for _ in 0..missing {
             let pool = Arc::clone(self);
             self.threads.spawn(move || pool.help_all());
         }
     }
 
-    /// Helps until no call waits.
+    /// Helps until no call waits, nor has begun to for a while.
     fn help_all(&self) {
+        let mut is_last = false;
         loop {
+            let asked = self.asked.load(Ordering::Acquire);
             let help = {
                 let mut calls = lock(&self.calls);
-                let Some(help) = calls.waiting.pop_front() else {
+                let help = calls.waiting.pop_front();
+                if help.is_none() && is_last {
                     calls.looking -= 1;
                     return;
-                };
+                }
                 help
             };
-            help.give();
+            match help {
+                Some(help) => {
+                    help.give();
+                    is_last = false;
+                }
+                None => is_last = !spin_until(|| self.asked.load(Ordering::Acquire) != asked),
+            }
         }
+    }
+
+    /// Whether a light call that begins now is worth help: someone looks for calls to help already, or such calls follow on each other
+    /// so closely that who wakes up for this one helps the next.
+    fn is_worth_help(&self) -> bool {
+        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
+        let last = self.last_light.swap(now, Ordering::Relaxed);
+        (last > 0 && now.saturating_sub(last) < CLOSE) || lock(&self.calls).looking > 0
     }
 
     /// Forgets what a call has asked for.
@@ -150,9 +176,20 @@ impl Pool {
 ///
 /// Entering the pool costs 1 to 10 µs, the waking of a thread, so callers make items of at least several µs each.
 pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = I> + Send, work: impl Fn(I) + Sync) {
+    for_each_of(false, threads, items, work);
+}
+
+/// The same, of work that may be light: less than it takes to wake a thread. With that, others help where they are awake, or where such
+/// calls follow closely on each other.
+pub fn for_each_of<I: Send>(
+    is_light: bool,
+    threads: Threads,
+    items: impl ExactSizeIterator<Item = I> + Send,
+    work: impl Fn(I) + Sync,
+) {
     let helpers = threads.at_work().min(items.len()).saturating_sub(1);
     let pool = if helpers == 0 { None } else { pool(threads.at_work() - 1) };
-    let Some(pool) = pool else {
+    let Some(pool) = pool.filter(|pool| !is_light || pool.is_worth_help()) else {
         let _arrival = Arrival::new();
         return items.for_each(work);
     };
@@ -175,9 +212,23 @@ pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = 
     });
 }
 
-/// How often the caller looks whether the others have ended, before it goes to sleep: for 28 µs on Zen 4. To be woken takes 10
-/// to 20, and to go to sleep some more.
+/// How often a thread looks for what it waits for, before it goes to sleep: for 28 µs on Zen 4. To be woken takes 10 to 20, and to go to
+/// sleep some more.
 const SPINS: usize = 1 << 10;
+
+/// Nanoseconds from the beginning of a light call to that of the next, where they follow closely on each other: as long as a thread spins.
+const CLOSE: u64 = 28_000;
+
+/// Whether something holds before a while is over.
+fn spin_until(mut holds: impl FnMut() -> bool) -> bool {
+    for _ in 0..SPINS {
+        if holds() {
+            return true;
+        }
+        spin_loop();
+    }
+    false
+}
 
 /// Runs `own` here, while so many of a pool's threads run `helper`, those of them that begin before `own` has ended; panics as one
 /// of them does.
@@ -249,12 +300,7 @@ impl Drop for End<'_> {
         let Self(pool, help) = self;
         pool.forget(help);
         lock(&help.state).ended = true;
-        for _ in 0..SPINS {
-            if help.inside.load(Ordering::Acquire) == 0 {
-                break;
-            }
-            spin_loop();
-        }
+        spin_until(|| help.inside.load(Ordering::Acquire) == 0);
         let mut state = lock(&help.state);
         while help.inside.load(Ordering::Acquire) > 0 {
             state = help.left.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -286,6 +332,7 @@ impl Erased {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use std::time::Duration;
 
     fn threads(n: usize) -> Threads {
         Threads::new(NonZeroUsize::new(n).unwrap())
@@ -297,6 +344,34 @@ mod tests {
             let mut counts = vec![0; 1000];
             for_each(threads(n), counts.iter_mut(), |count| *count += 1);
             assert!(counts.iter().all(|&count| count == 1), "{n} threads");
+        }
+    }
+
+    /// The names of the threads that 100 items of light work are done by, each of which takes a while or longer.
+    fn of_light_work(n: usize, a_while: Duration) -> HashSet<Option<String>> {
+        let (names, count) = (Mutex::new(HashSet::new()), AtomicUsize::new(0));
+        for_each_of(true, threads(n), 0..100, |_| {
+            lock(&names).insert(std::thread::current().name().map(str::to_owned));
+            count.fetch_add(1, Ordering::Relaxed);
+            if !a_while.is_zero() {
+                std::thread::sleep(a_while);
+            }
+        });
+        assert_eq!(count.into_inner(), 100);
+        names.into_inner().unwrap()
+    }
+
+    #[test]
+    fn nobody_is_woken_for_a_single_call_of_light_work() {
+        // No other test asks for as many threads; any that were woken would come while it lasts.
+        assert_eq!(of_light_work(9, Duration::from_micros(300)).len(), 1);
+    }
+
+    #[test]
+    fn light_calls_that_follow_closely_on_each_other_are_helped() {
+        let start = Instant::now();
+        while of_light_work(2, Duration::ZERO).len() < 2 {
+            assert!(start.elapsed().as_secs() < 20, "nobody helps");
         }
     }
 

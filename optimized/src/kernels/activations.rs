@@ -86,6 +86,7 @@ pub struct ExponentialLinearBackward<T> {
 
 impl<T: Exp> Zip<T> for ExponentialLinearBackward<T> {
     const COUNTER: Counter = Counter::Elu;
+    const TASK: usize = FUNCTION_TASK;
 
     #[inline(always)]
     fn apply<S: Simd, const N: usize>(self, kept: Group<T, S, N>, g: Group<T, S, N>) -> Group<T, S, N> {
@@ -122,6 +123,7 @@ pub struct LogSigmoidBackward;
 
 impl<T: Exp> Zip<T> for LogSigmoidBackward {
     const COUNTER: Counter = Counter::LogSigmoid;
+    const TASK: usize = FUNCTION_TASK;
     const GROUP: usize = LONG;
 
     #[inline(always)]
