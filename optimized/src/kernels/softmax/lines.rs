@@ -30,7 +30,7 @@ impl<T: Exp> Kernel for ForwardLines<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, x, y } = self;
-        of_registers!(length.div_ceil(T::lanes::<S>()), forward::<T, S, N>(s, length, x, y), else {
+        of_registers!([1 2 3 4 5 6 7 8], length.div_ceil(T::lanes::<S>()), forward::<T, S, N>(s, length, x, y), else {
             for (x, y) in x.chunks(length).zip(y.split(length)) {
                 let (y, mut sums) = (y.open(), [T::splat(s, T::ZERO); 4]); // 1
                 let last = add_exponentials::<T, S>(s, x, largest::<T, S>(s, x), y, &mut sums);
@@ -63,7 +63,7 @@ impl<T: Exp> Kernel for LinesInPlace<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, elements } = self;
-        of_registers!(length.div_ceil(T::lanes::<S>()), forward_in_place::<T, S, N>(s, length, elements), else {
+        of_registers!([1 2 3 4 5 6 7 8], length.div_ceil(T::lanes::<S>()), forward_in_place::<T, S, N>(s, length, elements), else {
             for line in elements.chunks_mut(length) {
                 let zero = T::splat(s, T::ZERO);
                 let (largest, mut sums, mut last) = (largest::<T, S>(s, line), [zero; 4], zero);
@@ -198,7 +198,8 @@ impl<T: Lanes> Kernel for BackwardLines<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, y, g, dx } = self;
-        of_registers!(length.div_ceil(T::lanes::<S>()), backward::<T, S, N>(s, length, (y, g), dx), else {
+        // Of five registers and more it takes a tenth longer so, without link-time optimisation.
+        of_registers!([1 2 3 4], length.div_ceil(T::lanes::<S>()), backward::<T, S, N>(s, length, (y, g), dx), else {
             for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
                 dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
             }

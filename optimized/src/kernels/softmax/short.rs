@@ -5,14 +5,11 @@ use crate::math::{Exp, registers};
 use crate::memory::{Block, Source};
 use crate::simd::{Group, Lanes, Simd};
 
-/// Calls a function of this file for lines of so many registers, N, or does the other, where they are too many.
+/// Calls a function of this file for lines of so many registers, N, where that is one of the numbers given, or does the other.
 macro_rules! of_registers {
-    ($count:expr, $function:ident::<$T:ident, $S:ident, N>$arguments:tt, else $other:block) => {
+    ([$($n:literal)*], $count:expr, $function:ident::<$T:ident, $S:ident, N>$arguments:tt, else $other:block) => {
         match $count {
-            1 => short::$function::<$T, $S, 1>$arguments,
-            2 => short::$function::<$T, $S, 2>$arguments,
-            3 => short::$function::<$T, $S, 3>$arguments,
-            4 => short::$function::<$T, $S, 4>$arguments,
+            $($n => short::$function::<$T, $S, $n>$arguments,)*
             _ => $other
         }
     };
@@ -76,7 +73,9 @@ fn gradients<T: Lanes, S: Simd, const N: usize>(s: S, y: Line<T, S, N>, g: Line<
 #[inline(always)]
 fn sum<T: Lanes, S: Simd, const N: usize>(s: S, line: Line<T, S, N>) -> T {
     let mut sums = [T::splat(s, T::ZERO); 4];
-    sums[..N].copy_from_slice(&line);
+    for i in 0..N {
+        sums[i % 4] = if i < 4 { line[i] } else { T::plus(s, sums[i % 4], line[i]) };
+    }
     total::<T, S>(s, sums)
 }
 
