@@ -89,7 +89,7 @@ struct Pool {
     calls: Mutex<Calls>,
     /// How often anyone has asked for help, to be looked at without a lock.
     asked: AtomicUsize,
-    /// When the last light call began, in nanoseconds after `since`; 0 before the first.
+    /// When the last light call ended, in nanoseconds after `since`; 0 before the first has.
     last_light: AtomicU64,
     since: Instant,
 }
@@ -161,9 +161,13 @@ impl Pool {
     /// Whether a light call that begins now is worth help: someone looks for calls to help already, or such calls follow on each other
     /// so closely that who wakes up for this one helps the next.
     fn is_worth_help(&self) -> bool {
-        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
-        let last = self.last_light.swap(now, Ordering::Relaxed);
-        (last > 0 && now.saturating_sub(last) < CLOSE) || lock(&self.calls).looking > 0
+        let last = self.last_light.load(Ordering::Relaxed);
+        (last > 0 && self.now().saturating_sub(last) < CLOSE) || lock(&self.calls).looking > 0
+    }
+
+    /// Nanoseconds after `since`.
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
     }
 
     /// Forgets what a call has asked for.
@@ -189,7 +193,8 @@ pub fn for_each_of<I: Send>(
 ) {
     let helpers = threads.at_work().min(items.len()).saturating_sub(1);
     let pool = if helpers == 0 { None } else { pool(threads.at_work() - 1) };
-    let Some(pool) = pool.filter(|pool| !is_light || pool.is_worth_help()) else {
+    let _light = pool.as_deref().filter(|_| is_light).map(LightCall);
+    let Some(pool) = pool.as_ref().filter(|pool| !is_light || pool.is_worth_help()) else {
         let _arrival = Arrival::new();
         return items.for_each(work);
     };
@@ -206,17 +211,27 @@ pub fn for_each_of<I: Send>(
             }
         }
     };
-    with_helpers(&pool, helpers, &run, &|| {
+    with_helpers(pool, helpers, &run, &|| {
         let _workspace = memory::enter(workspace.clone());
         run();
     });
+}
+
+/// A light call, which tells when it ends.
+struct LightCall<'a>(&'a Pool);
+
+impl Drop for LightCall<'_> {
+    fn drop(&mut self) {
+        self.0.last_light.store(self.0.now(), Ordering::Relaxed);
+    }
 }
 
 /// How often a thread looks for what it waits for, before it goes to sleep: for 28 µs on Zen 4. To be woken takes 10 to 20, and to go to
 /// sleep some more.
 const SPINS: usize = 1 << 10;
 
-/// Nanoseconds from the beginning of a light call to that of the next, where they follow closely on each other: as long as a thread spins.
+/// Nanoseconds from the end of a light call to the beginning of the next, where they follow closely on each other: as long as a thread
+/// spins.
 const CLOSE: u64 = 28_000;
 
 /// Whether something holds before a while is over.

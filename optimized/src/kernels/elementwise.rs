@@ -17,16 +17,16 @@ pub const BLOCK: usize = 4096;
 /// 20 µs, so that two such tasks gain nothing yet, and lose nothing.
 pub const TASK: usize = 1 << 17;
 
-/// Fewer elements of such tasks are light work: ReLU of 256 Ki f32 takes 24 µs on one thread of Zen 4, and 30 to 39 on two of which one has
-/// to be woken for it.
-const LIGHT: usize = 1 << 19;
+/// Fewer bytes of elements of such tasks are light work: ReLU of 1 MiB f32 takes 24 µs on one thread of Zen 4, and 30 to 39 on two of
+/// which one has to be woken for it.
+const LIGHT: usize = 1 << 21;
 
 /// Elements of a task of light work: ReLU of 64 Ki f32 takes 3.3 µs on two threads that are awake, and 5.1 on one.
 const LIGHT_TASK: usize = 1 << 15;
 
 /// Elements of a task of so many, whose functions come in tasks of `task`, and whether that is light work.
-fn of_tasks(task: usize, len: usize) -> (usize, bool) {
-    if task == TASK && len < LIGHT { (LIGHT_TASK, true) } else { (task, false) }
+fn of_tasks<T>(task: usize, elements: &[T]) -> (usize, bool) {
+    if task == TASK && size_of_val(elements) < LIGHT { (LIGHT_TASK, true) } else { (task, false) }
 }
 
 /// Elements of a task where a function of each is computed: 12 µs of work, too.
@@ -56,14 +56,14 @@ pub trait Zip<T: Lanes>: Copy + Sync {
 
 /// `output[i] = f(input[i])`.
 pub fn map<T: Lanes, F: Map<T>>(f: F, (isa, threads): (Isa, Threads), input: &[T], mut output: Output<'_, T>) {
-    let (task, is_light) = of_tasks(F::TASK, input.len());
+    let (task, is_light) = of_tasks(F::TASK, input);
     let tasks = output.blocks(task).zip(input.chunks(task));
     threads::for_each_of(is_light, threads, tasks, |(output, input)| simd::run(isa, MapSlices { f, input, output }));
 }
 
 /// `elements[i] = f(elements[i])`.
 pub fn map_in_place<T: Lanes, F: Map<T>>(f: F, (isa, threads): (Isa, Threads), elements: &mut [T]) {
-    let (task, is_light) = of_tasks(F::TASK, elements.len());
+    let (task, is_light) = of_tasks(F::TASK, elements);
     threads::for_each_of(is_light, threads, elements.chunks_mut(task), |elements| {
         simd::run(isa, MapInPlace { f, elements });
     });
@@ -71,14 +71,14 @@ pub fn map_in_place<T: Lanes, F: Map<T>>(f: F, (isa, threads): (Isa, Threads), e
 
 /// `output[i] = f(a[i], b[i])`.
 pub fn zip<T: Lanes, F: Zip<T>>(f: F, (isa, threads): (Isa, Threads), (a, b): (&[T], &[T]), mut output: Output<'_, T>) {
-    let (task, is_light) = of_tasks(F::TASK, a.len());
+    let (task, is_light) = of_tasks(F::TASK, a);
     let tasks = output.blocks(task).zip(a.chunks(task).zip(b.chunks(task)));
     threads::for_each_of(is_light, threads, tasks, |(output, (a, b))| simd::run(isa, ZipSlices { f, a, b, output }));
 }
 
 /// `elements[i] = f(a[i], elements[i])`.
 pub fn zip_in_place<T: Lanes, F: Zip<T>>(f: F, (isa, threads): (Isa, Threads), a: &[T], elements: &mut [T]) {
-    let (task, is_light) = of_tasks(F::TASK, a.len());
+    let (task, is_light) = of_tasks(F::TASK, a);
     threads::for_each_of(is_light, threads, elements.chunks_mut(task).zip(a.chunks(task)), |(elements, a)| {
         simd::run(isa, ZipInPlace { f, a, elements });
     });
