@@ -98,8 +98,10 @@ struct Pool {
 #[derive(Default)]
 struct Calls {
     waiting: VecDeque<Arc<Help>>,
-    /// Threads that look for calls to help, or are on their way.
-    looking: usize,
+    /// Threads that help, look for calls to help, or are on their way.
+    awake: usize,
+    /// Those of them that do not help.
+    idle: usize,
 }
 
 /// A pool of `helpers` threads beside the caller's, or none where the machine refuses them.
@@ -109,22 +111,28 @@ fn pool(helpers: usize) -> Option<Arc<Pool>> {
     if let Some((_, pool)) = pools.iter().find(|(size, _)| *size == helpers) {
         return Some(Arc::clone(pool));
     }
-    let name = move |i| format!("optimized-{helpers}-{i}");
-    let threads = ThreadPoolBuilder::new().num_threads(helpers).thread_name(name).build().ok()?;
-    let (calls, asked, last_light) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
-    let pool = Arc::new(Pool { threads, calls, asked, last_light, since: Instant::now() });
+    let pool = Pool::new(helpers)?;
     pools.push((helpers, Arc::clone(&pool)));
     Some(pool)
 }
 
 impl Pool {
-    /// Asks so many threads for help.
+    fn new(helpers: usize) -> Option<Arc<Self>> {
+        let name = move |i| format!("optimized-{helpers}-{i}");
+        let threads = ThreadPoolBuilder::new().num_threads(helpers).thread_name(name).build().ok()?;
+        let (calls, asked, last_light) = (Mutex::default(), AtomicUsize::new(0), AtomicU64::new(0));
+        Some(Arc::new(Self { threads, calls, asked, last_light, since: Instant::now() }))
+    }
+
+    /// Asks so many threads for help; wakes as many as are missing of those that are awake and have nothing to do.
     fn ask(self: &Arc<Self>, helpers: usize, help: &Arc<Help>) {
         let missing = {
             let mut calls = lock(&self.calls);
             calls.waiting.extend(std::iter::repeat_n(Arc::clone(help), helpers));
-            let missing = helpers.min(self.threads.current_num_threads() - calls.looking);
-            calls.looking += missing;
+            let missing = calls.waiting.len().saturating_sub(calls.idle).min(helpers);
+            let missing = missing.min(self.threads.current_num_threads() - calls.awake);
+            calls.awake += missing;
+            calls.idle += missing;
             missing
         };
         self.asked.fetch_add(1, Ordering::Release);
@@ -136,33 +144,37 @@ impl Pool {
 
     /// Helps until no call waits, nor has begun to for a while.
     fn help_all(&self) {
-        let mut is_last = false;
+        let (mut spins, mut has_helped) = (SPINS, false);
         loop {
             let asked = self.asked.load(Ordering::Acquire);
             let help = {
                 let mut calls = lock(&self.calls);
+                calls.idle += usize::from(has_helped);
                 let help = calls.waiting.pop_front();
-                if help.is_none() && is_last {
-                    calls.looking -= 1;
+                calls.idle -= usize::from(help.is_some() || spins == 0);
+                if help.is_none() && spins == 0 {
+                    calls.awake -= 1;
                     return;
                 }
                 help
             };
-            match help {
+            has_helped = help.is_some();
+            spins = match help {
                 Some(help) => {
                     help.give();
-                    is_last = false;
+                    SPINS
                 }
-                None => is_last = !spin_until(|| self.asked.load(Ordering::Acquire) != asked),
-            }
+                // Whoever else asks has helpers of its own: to look again takes what is left of the while.
+                None => spin_until(spins, || self.asked.load(Ordering::Acquire) != asked),
+            };
         }
     }
 
-    /// Whether a light call that begins now is worth help: someone looks for calls to help already, or such calls follow on each other
-    /// so closely that who wakes up for this one helps the next.
-    fn is_worth_help(&self) -> bool {
+    /// How many threads a light call that begins now asks for help, of so many: of those that sleep none, unless light calls follow on
+    /// each other so closely that who wakes up for this one helps the next.
+    fn helpers_of_light(&self, helpers: usize) -> usize {
         let last = self.last_light.load(Ordering::Relaxed);
-        (last > 0 && self.now().saturating_sub(last) < CLOSE) || lock(&self.calls).looking > 0
+        if last > 0 && self.now().saturating_sub(last) < CLOSE { helpers } else { helpers.min(lock(&self.calls).idle) }
     }
 
     /// Nanoseconds after `since`.
@@ -178,13 +190,14 @@ impl Pool {
 
 /// Does `work` on every item, on as many threads as there are items for; all of them take scratch memory from the caller's workspace.
 ///
-/// Entering the pool costs 1 to 10 µs, the waking of a thread, so callers make items of at least several µs each.
+/// Where threads sleep, to wake them takes 10 to 20 µs, so callers make items of about 10 µs each, but for light work
+/// ([`for_each_of`]).
 pub fn for_each<I: Send>(threads: Threads, items: impl ExactSizeIterator<Item = I> + Send, work: impl Fn(I) + Sync) {
     for_each_of(false, threads, items, work);
 }
 
-/// The same, of work that may be light: less than it takes to wake a thread. With that, others help where they are awake, or where such
-/// calls follow closely on each other.
+/// The same, of work that may be light: in all about as long as it takes to wake a thread. With that, others help where they are awake
+/// and have nothing to do, or where such calls follow closely on each other.
 pub fn for_each_of<I: Send>(
     is_light: bool,
     threads: Threads,
@@ -193,8 +206,22 @@ pub fn for_each_of<I: Send>(
 ) {
     let helpers = threads.at_work().min(items.len()).saturating_sub(1);
     let pool = if helpers == 0 { None } else { pool(threads.at_work() - 1) };
-    let _light = pool.as_deref().filter(|_| is_light).map(LightCall);
-    let Some(pool) = pool.as_ref().filter(|pool| !is_light || pool.is_worth_help()) else {
+    with_pool(pool.as_ref(), helpers, is_light, items, work);
+}
+
+fn with_pool<I: Send>(
+    pool: Option<&Arc<Pool>>,
+    helpers: usize,
+    is_light: bool,
+    items: impl ExactSizeIterator<Item = I> + Send,
+    work: impl Fn(I) + Sync,
+) {
+    let _light = pool.filter(|_| is_light).map(|pool| LightCall(pool));
+    let helpers = match pool {
+        Some(pool) if is_light => pool.helpers_of_light(helpers),
+        _ => helpers,
+    };
+    let Some(pool) = pool.filter(|_| helpers > 0) else {
         let _arrival = Arrival::new();
         return items.for_each(work);
     };
@@ -230,19 +257,19 @@ impl Drop for LightCall<'_> {
 /// sleep some more.
 const SPINS: usize = 1 << 10;
 
-/// Nanoseconds from the end of a light call to the beginning of the next, where they follow closely on each other: as long as a thread
-/// spins.
+/// Nanoseconds from the end of a light call to the beginning of the next, where they follow closely on each other: about as long as a
+/// thread spins.
 const CLOSE: u64 = 28_000;
 
-/// Whether something holds before a while is over.
-fn spin_until(mut holds: impl FnMut() -> bool) -> bool {
-    for _ in 0..SPINS {
+/// Looks so often whether something holds, and how often it might have looked yet; 0 where it does not hold.
+fn spin_until(spins: usize, mut holds: impl FnMut() -> bool) -> usize {
+    for left in (1..=spins).rev() {
         if holds() {
-            return true;
+            return left;
         }
         spin_loop();
     }
-    false
+    0
 }
 
 /// Runs `own` here, while so many of a pool's threads run `helper`, those of them that begin before `own` has ended; panics as one
@@ -315,7 +342,7 @@ impl Drop for End<'_> {
         let Self(pool, help) = self;
         pool.forget(help);
         lock(&help.state).ended = true;
-        spin_until(|| help.inside.load(Ordering::Acquire) == 0);
+        spin_until(SPINS, || help.inside.load(Ordering::Acquire) == 0);
         let mut state = lock(&help.state);
         while help.inside.load(Ordering::Acquire) > 0 {
             state = help.left.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -362,10 +389,11 @@ mod tests {
         }
     }
 
-    /// The names of the threads that 100 items of light work are done by, each of which takes a while or longer.
-    fn of_light_work(n: usize, a_while: Duration) -> HashSet<Option<String>> {
+    /// The names of the threads that 100 items are done by, each of which takes a while or longer.
+    fn at_work(pool: &Arc<Pool>, is_light: bool, a_while: Duration) -> HashSet<Option<String>> {
         let (names, count) = (Mutex::new(HashSet::new()), AtomicUsize::new(0));
-        for_each_of(true, threads(n), 0..100, |_| {
+        let helpers = pool.threads.current_num_threads();
+        with_pool(Some(pool), helpers, is_light, 0..100, |_| {
             lock(&names).insert(std::thread::current().name().map(str::to_owned));
             count.fetch_add(1, Ordering::Relaxed);
             if !a_while.is_zero() {
@@ -376,18 +404,61 @@ mod tests {
         names.into_inner().unwrap()
     }
 
+    /// Waits until something holds.
+    fn within_20_s(what: &str, mut holds: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed().as_secs() < 20, "{what}");
+        }
+    }
+
     #[test]
     fn nobody_is_woken_for_a_single_call_of_light_work() {
-        // No other test asks for as many threads; any that were woken would come while it lasts.
-        assert_eq!(of_light_work(9, Duration::from_micros(300)).len(), 1);
+        // Any that were woken would come while it lasts.
+        assert_eq!(at_work(&Pool::new(2).unwrap(), true, Duration::from_micros(300)).len(), 1);
     }
 
     #[test]
     fn light_calls_that_follow_closely_on_each_other_are_helped() {
-        let start = Instant::now();
-        while of_light_work(2, Duration::ZERO).len() < 2 {
-            assert!(start.elapsed().as_secs() < 20, "nobody helps");
+        let pool = Pool::new(1).unwrap();
+        within_20_s("nobody helps", || at_work(&pool, true, Duration::ZERO).len() == 2);
+    }
+
+    /// How many are awake, and how many of them idle.
+    fn awake(pool: &Pool) -> (usize, usize) {
+        let calls = lock(&pool.calls);
+        (calls.awake, calls.idle)
+    }
+
+    #[test]
+    fn who_has_helped_sleeps_after_a_while_and_light_calls_wake_nobody_then() {
+        let pool = Pool::new(3).unwrap();
+        for _ in 0..3 {
+            assert_eq!(at_work(&pool, false, Duration::from_micros(300)).len(), 4);
+            within_20_s("somebody stays awake", || awake(&pool) == (0, 0));
+            std::thread::sleep(Duration::from_nanos(2 * CLOSE));
+            assert_eq!(at_work(&pool, true, Duration::from_micros(300)).len(), 1);
         }
+    }
+
+    #[test]
+    fn only_as_many_are_woken_as_are_missing_of_the_idle() {
+        let pool = Pool::new(3).unwrap();
+        let nothing = || {};
+        let help = Arc::new(Help::new(&nothing));
+        lock(&help.state).ended = true;
+        {
+            // As if two were awake, one of which helps.
+            let mut calls = lock(&pool.calls);
+            (calls.awake, calls.idle) = (2, 1);
+        }
+        pool.ask(1, &help);
+        assert_eq!(lock(&pool.calls).awake, 2);
+        pool.ask(2, &help);
+        within_20_s("the third does not come, or stays", || {
+            awake(&pool) == (2, 1) && lock(&pool.calls).waiting.is_empty()
+        });
+        assert_eq!(pool.helpers_of_light(3), 1);
     }
 
     #[test]
@@ -456,7 +527,7 @@ mod tests {
             }
             let left = {
                 let calls = lock(&occupier.calls);
-                (calls.waiting.len(), calls.looking)
+                (calls.waiting.len(), calls.awake)
             };
             *lock(ends) = true;
             assert_eq!(left, (0, 6));

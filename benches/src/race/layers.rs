@@ -362,7 +362,7 @@ macro_rules! contender {
             operands: &mut StateDict,
         ) -> std::result::Result<Box<dyn Contender>, Failure> {
             use $layers::*;
-            // They would have all kernels compiled once more, which takes minutes, and race nothing.
+            // What follows has all kernels compiled, here once more than for the race itself, which takes minutes.
             if cfg!(test) {
                 return Err(Failure::new("unit tests have no layers"));
             }

@@ -2,8 +2,8 @@
 //!
 //! The plain loop is `y[b][o] = Σ_i x[b][i]·w[o][i] + bias[o]`, and for the gradients `c[m][n] = Σ_k a(m, k)·r[k][n]`. We
 //! depart from it:
-//! 1. forward: several rows of w at once against a register of x or two, each product with accumulators of its own, so that x is
-//!    loaded once for all of them, and no sum waits for the one before;
+//! 1. forward: several rows of w at once against a register of x or two, or one row against eight, each product with accumulators of
+//!    its own, so that x is loaded once for all rows, and no sum waits for the one before;
 //! 2. backward: four rows of c by a few registers stay in registers while k runs, so that c is written once, and r is loaded
 //!    once for four rows;
 //! 3. of sums of many terms, a few terms at a time are added to whole rows of c, which the first-level cache holds, so that r is read

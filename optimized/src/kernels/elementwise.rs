@@ -3,7 +3,8 @@
 //! The plain loop is `for i in 0..n { y[i] = f(x[i]) }`. We depart from it:
 //! 1. registers instead of elements, four at a time, or eight of a long function, which take each step together: [`Group`];
 //! 2. the elements that do not fill a register are one masked register more, so no length is slow;
-//! 3. tasks of so many elements that each is worth waking another thread for, which threads take one after the other.
+//! 3. tasks that threads take one after the other, of so many elements that each is worth waking another thread for, or of fewer where
+//!    all are not worth that, for threads that are awake ([`LIGHT`]).
 
 use crate::counters::{self, Counter};
 use crate::memory::{Block, Output, Source};
@@ -24,7 +25,7 @@ const LIGHT: usize = 1 << 21;
 /// Elements of a task of light work: ReLU of 64 Ki f32 takes 3.3 µs on two threads that are awake, and 5.1 on one.
 const LIGHT_TASK: usize = 1 << 15;
 
-/// Elements of a task of so many, whose functions come in tasks of `task`, and whether that is light work.
+/// How many of some elements a task has, and whether they are light work; `task` is how many it has where they are not.
 fn of_tasks<T>(task: usize, elements: &[T]) -> (usize, bool) {
     if task == TASK && size_of_val(elements) < LIGHT { (LIGHT_TASK, true) } else { (task, false) }
 }

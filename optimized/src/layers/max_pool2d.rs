@@ -50,7 +50,7 @@ pub struct MaxPool2d {
     execution: Execution,
 }
 
-/// What a training step's forward gives and keeps.
+/// What a training step's forward gives and keeps: marks of where the largest stand or, of some small inputs, the input itself.
 #[derive(Debug, Clone)]
 pub struct MaxPool2dPass<T> {
     /// [N, C, H', W'] or [C, H', W'].

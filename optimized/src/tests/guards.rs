@@ -316,6 +316,11 @@ fn of_windows<T: Float>(kernel: (Isa, Threads), channels: usize, sizes: [usize; 
     guarded("windows", channels * positions, |[y]| max_pool2d::forward(&problem, kernel, x.get(), Output::Given(y)));
     let places = guarded_marks(&problem, kernel, x.get(), channels * positions, -77_i64);
     assert!(places.iter().all(|&place| (0..area as i64).contains(&place)));
+    if problem.remembers_input(channels * area) {
+        guarded("windows back, by the input", channels * area, |[dx]| {
+            max_pool2d::backward_by_input(&problem, kernel.0, (g.get(), x.get()), Output::Given(dx));
+        });
+    }
     guarded("windows back, by places", channels * area, |[dx]| {
         max_pool2d::backward_by_places(&problem, kernel, (g.get(), &places), Output::Given(dx));
     });

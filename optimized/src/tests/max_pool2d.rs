@@ -200,10 +200,13 @@ fn elements_ask_the_windows_over_them() {
 
 /// What is added to an element comes in the order of the windows, whichever way they are found; what is not finite reaches no other.
 #[test]
-fn gradients_by_taps_are_those_by_places_to_the_last_bit() {
-    for (kernel, padding) in [(2, 0), (3, 1), (4, 1)] {
+fn gradients_by_taps_or_the_input_are_those_by_places_to_the_last_bit() {
+    // By the input, by taps of one window, and of several.
+    let shapes = [[2, 2, 31, 131], [5, 4, 13, 15]];
+    for (kernel, padding, [n, c, h, w]) in [(2, 0, shapes[1]), (2, 0, shapes[0]), (3, 1, shapes[0]), (4, 1, shapes[0])]
+    {
         let options = MaxPool2dOptions::new(kernel).stride(2).padding(padding);
-        let x = integers(&[2, 2, 31, 131], 1);
+        let x = integers(&[n, c, h, w], 1);
         let mut pools = [false, true].map(|asked| MaxPool2d::new(options.clone().return_indices(asked)).unwrap());
         let shape = pools[0].output_shape(x.shape()).unwrap();
         let mut g = tensor_f32(&shape, 3);
@@ -309,6 +312,11 @@ fn a_pass_of_a_layer_of_other_windows_keeps_its_places() {
     let other = MaxPool2d::new(MaxPool2dOptions::new(1)).unwrap();
     let pass = pool.forward_pass(&x).unwrap();
     let g = integers(&[1, 1, 128, 128], 2);
+    assert_eq!(other.backward(&pass, &g).unwrap(), pool.backward(&pass, &g).unwrap());
+    let x = integers(&[2, 9, 9], 1);
+    let mut pool = MaxPool2d::new(MaxPool2dOptions::new(2)).unwrap();
+    let other = MaxPool2d::new(MaxPool2dOptions::new(3).stride(2)).unwrap();
+    let (pass, g) = (pool.forward_pass(&x).unwrap(), integers(&[2, 4, 4], 2));
     assert_eq!(other.backward(&pass, &g).unwrap(), pool.backward(&pass, &g).unwrap());
 }
 

@@ -64,3 +64,22 @@ impl<T: Lanes> Kernel for Windows<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::windows::Axis;
+    use vocabulary::PaddingMode;
+
+    #[test]
+    fn small_inputs_of_short_rows_suit_where_windows_lie_side_by_side() {
+        let of = |size: usize, windows: usize, start: i64| {
+            let axis = Axis { size, kernel: 2, stride: 2, dilation: 1, start, windows, mode: PaddingMode::Zeros };
+            Problem { axes: [axis; 2] }
+        };
+        let suit = |size, windows, start, len| suits(&of(size, windows, start), len);
+        assert!(suit(8, 4, 0, 4096) && suit(15, 7, 0, 225) && suit(2, 1, 0, 4));
+        // Larger, with longer rows, with windows over the edge, and padded.
+        assert!(!suit(8, 4, 0, 4097) && !suit(16, 8, 0, 256) && !suit(15, 8, 0, 225) && !suit(8, 5, 1, 64));
+    }
+}

@@ -8,7 +8,8 @@
 //! 3. where r's columns lie along memory (x in x·wᵀ), r is packed once for all tiles, as turning it over costs more than
 //!    copying it;
 //! 4. x·wᵀ is computed as (w·xᵀ)ᵀ: the larger factor, w, is only ever read as it lies, and a tile is turned over, and the
-//!    bias added, while it is in cache;
+//!    bias added, while it is in cache; there and in 3, squares of as many rows as a register has lanes are turned over in
+//!    registers;
 //! 5. threads take tiles that the shapes alone decide on;
 //! 6. a factor that is not in memory as it is multiplied, as what a convolution's windows read, is made panel by panel,
 //!    or rows by rows, where it would be packed.

@@ -129,14 +129,13 @@ pub trait Lanes:
     /// Turns over a square of as many registers as they have lanes: lane i of register j comes to lane j of register i.
     #[inline(always)]
     fn turn_over<S: Simd, const LANES: usize>(s: S, square: &mut [Self::Register<S>; LANES]) {
+        debug_assert_eq!(LANES, Self::lanes::<S>());
         // Registers of the one half and of the other in turn, as often as that takes each element to its place.
-        let mut turned = LANES;
-        while turned > 1 {
+        for _ in 0..LANES.ilog2() {
             let from = *square;
             for i in 0..LANES / 2 {
                 [square[2 * i], square[2 * i + 1]] = Self::in_turn(s, from[i], from[i + LANES / 2]);
             }
-            turned /= 2;
         }
     }
     /// 0, 1, 2 …
