@@ -18,8 +18,8 @@ pub const BLOCK: usize = 4096;
 /// 20 µs, so that two such tasks gain nothing yet, and lose nothing.
 pub const TASK: usize = 1 << 17;
 
-/// Fewer bytes of elements of such tasks are light work: ReLU of 1 MiB f32 takes 24 µs on one thread of Zen 4, and 30 to 39 on two of
-/// which one has to be woken for it.
+/// Fewer bytes of elements of such tasks are light work: ReLU of 2 MiB f32 takes 48 µs on one thread of Zen 4, and 45 to 60 on two of
+/// which one has to be woken for it; of 1 MiB 24, and 30 to 39.
 const LIGHT: usize = 1 << 21;
 
 /// Elements of a task of light work: ReLU of 64 Ki f32 takes 3.3 µs on two threads that are awake, and 5.1 on one.

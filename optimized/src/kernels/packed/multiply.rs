@@ -330,8 +330,8 @@ fn write_turned<T: Lanes, S: Simd, const LANES: usize>(
             T::turn_over(s, &mut square);
             if let Some(addend) = addend {
                 let addend = T::registers::<S>(&addend[first..][..LANES]).0[0];
-                for i in 0..LANES {
-                    square[i] = T::plus(s, square[i], addend);
+                for register in &mut square {
+                    *register = T::plus(s, *register, addend);
                 }
             }
             for i in 0..LANES {
