@@ -184,7 +184,7 @@ fn as_matrix<T: Real>(rows: usize, columns: usize, elements: &[T]) -> DMatrixVie
 }
 
 /// The matrix of these elements.
-fn matrix<T>(rows: usize, columns: usize, mut element: impl FnMut(usize, usize) -> T) -> Result<Tensor<T>> {
+fn matrix<T: Clone>(rows: usize, columns: usize, mut element: impl FnMut(usize, usize) -> T) -> Result<Tensor<T>> {
     Tensor::from_fn(&[rows, columns], |index| element(index[0], index[1]))
 }
 

@@ -172,7 +172,7 @@ pub fn widened(results: &Results) -> Named<f64> {
 }
 
 /// Results with each number converted.
-pub fn converted<T: Copy, U>(results: &Named<T>, convert: impl Fn(T) -> U) -> Named<U> {
+pub fn converted<T: Copy, U: Clone>(results: &Named<T>, convert: impl Fn(T) -> U) -> Named<U> {
     let mut converted = Named::default();
     for (group, name, value) in results.iter() {
         match value {

@@ -197,14 +197,44 @@ impl<'a, T: Lanes> Block<'a, T> {
                     slot.write(source.group::<1>(s, whole + i).register());
                 }
                 if !tail.is_empty() {
-                    let mut elements = [T::ZERO; MOST_LANES];
-                    let elements = &mut elements[..tail.len()];
-                    T::store_partial(s, elements, source.rest(s).register());
-                    for (slot, element) in tail.iter_mut().zip(&*elements) {
-                        slot.write(*element);
-                    }
+                    write_partial(s, tail, source.rest(s).register());
                 }
                 initialised(block, self.written)
+            }
+        }
+    }
+
+    /// Writes the elements, which registers hold, as [`Block::fill`] does: a few that the compiler knows the number of, so that they need
+    /// not lie in memory before. The last may have more lanes than elements are left.
+    #[inline(always)]
+    pub fn store<S: Simd, const N: usize>(self, s: S, registers: [T::Register<S>; N]) {
+        let whole = self.len() / T::lanes::<S>();
+        let of_all = whole == N;
+        // All of a block is written that counts as written.
+        assert!(of_all || whole + 1 == N && !self.len().is_multiple_of(T::lanes::<S>()));
+        match self.memory {
+            Memory::Used(block) => {
+                let (slots, tail) = T::registers_mut::<S>(block);
+                match if of_all && self.streamed { Stream::new(slots) } else { Err(slots) } {
+                    Ok(mut slots) => slots.write_group(s, 0, registers),
+                    Err(slots) if of_all => slots.copy_from_slice(&registers),
+                    Err(slots) => {
+                        slots.copy_from_slice(&registers[..N - 1]);
+                        T::store_partial(s, tail, registers[N - 1]);
+                    }
+                }
+            }
+            Memory::Fresh(block) => {
+                let (slots, tail) = T::uninit_registers_mut::<S>(block);
+                for i in 0..N - 1 {
+                    slots[i].write(registers[i]);
+                }
+                if of_all {
+                    slots[N - 1].write(registers[N - 1]);
+                } else {
+                    write_partial(s, tail, registers[N - 1]);
+                }
+                initialised(block, self.written);
             }
         }
     }
@@ -254,6 +284,17 @@ pub fn past_caches<T: Lanes>(memory: &mut [T], read: usize) -> std::result::Resu
     }
 }
 
+/// The first lanes of a register.
+#[inline(always)]
+fn write_partial<T: Lanes, S: Simd>(s: S, tail: &mut [MaybeUninit<T>], register: T::Register<S>) {
+    let mut elements = [T::ZERO; MOST_LANES];
+    let elements = &mut elements[..tail.len()];
+    T::store_partial(s, elements, register);
+    for (slot, element) in tail.iter_mut().zip(&*elements) {
+        slot.write(*element);
+    }
+}
+
 fn count_written(written: Option<&AtomicUsize>, len: usize) {
     if let Some(written) = written {
         written.fetch_add(len, Ordering::Relaxed);
@@ -265,7 +306,7 @@ fn count_written(written: Option<&AtomicUsize>, len: usize) {
 #[allow(unsafe_code)]
 fn initialised<'a, T: Lanes>(block: &'a mut [MaybeUninit<T>], written: Option<&AtomicUsize>) -> &'a mut [T] {
     count_written(written, block.len());
-    // SAFETY: both callers, `Block::open` and `Block::write_groups`, have written every element, and MaybeUninit<T> has T's layout.
+    // SAFETY: the callers, `Block::open`, `Block::write_groups` and `Block::store`, have written every element, and MaybeUninit<T> has T's layout.
     unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
 }
 

@@ -160,9 +160,12 @@ mod file {
         /// # Errors
         /// Where its type is none of F32, F64, I64 and I32, or its elements do not fill its shape.
         pub fn from_view(name: &str, view: &TensorView<'_>) -> Result<Self> {
-            fn read<const BYTES: usize, T>(view: &TensorView<'_>, from: fn([u8; BYTES]) -> T) -> Result<Tensor<T>> {
+            fn read<const BYTES: usize, T: Clone>(
+                view: &TensorView<'_>,
+                from: fn([u8; BYTES]) -> T,
+            ) -> Result<Tensor<T>> {
                 let (elements, _) = view.data().as_chunks::<BYTES>();
-                Tensor::from_vec(view.shape(), elements.iter().map(|bytes| from(*bytes)).collect())
+                Tensor::collect(view.shape(), elements.iter().map(|bytes| from(*bytes)))
             }
             match view.dtype() {
                 Dtype::F32 => read(view, f32::from_le_bytes).map(Self::F32),

@@ -71,6 +71,15 @@ fn count<T>(shape: &[usize]) -> Result<usize> {
     }
 }
 
+/// The same, where there are `len` of them.
+fn filled<T>(shape: &[usize], len: usize) -> Result<usize> {
+    if count::<T>(shape)? != len {
+        let expected = format_args!("as many as shape {shape:?} has");
+        return Err(Error::new("Tensor", "data", format_args!("has {len} elements"), expected));
+    }
+    Ok(len)
+}
+
 impl<T> Tensor<T> {
     /// A tensor of as many elements as the shape has.
     fn of(shape: &[usize], elements: impl Into<Storage<T>>) -> Self {
@@ -88,10 +97,7 @@ impl<T> Tensor<T> {
     /// # Errors
     /// Where `data` does not have exactly the elements of `shape`.
     pub fn from_vec(shape: &[usize], data: Vec<T>) -> Result<Self> {
-        if count::<T>(shape)? != data.len() {
-            let got = format!("has {} elements", data.len());
-            return Err(Error::new("Tensor", "data", got, format_args!("as many as shape {shape:?} has")));
-        }
+        filled::<T>(shape, data.len())?;
         Ok(Self::of(shape, data))
     }
 
@@ -125,28 +131,6 @@ impl<T> Tensor<T> {
     /// A tensor without dimensions, holding one element.
     pub fn scalar(value: T) -> Self {
         Self::of(&[], vec![value])
-    }
-
-    /// A tensor whose element at each index is what `element` makes of that index.
-    ///
-    /// # Errors
-    /// Where the elements of `shape` cannot be counted or stored.
-    pub fn from_fn(shape: &[usize], mut element: impl FnMut(&[usize]) -> T) -> Result<Self> {
-        let count = count::<T>(shape)?;
-        let mut data = Vec::new();
-        data.try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
-        let mut index = vec![0; shape.len()];
-        for _ in 0..count {
-            data.push(element(&index));
-            for (i, &size) in index.iter_mut().zip(shape).rev() {
-                *i += 1;
-                if *i < size {
-                    break;
-                }
-                *i = 0;
-            }
-        }
-        Ok(Self::of(shape, data))
     }
 
     /// The sizes of the dimensions.
@@ -225,22 +209,51 @@ impl<T> Tensor<T> {
 }
 
 impl<T: Clone> Tensor<T> {
+    /// A tensor whose element at each index is what `element` makes of that index.
+    ///
+    /// # Errors
+    /// Where the elements of `shape` cannot be counted or stored.
+    pub fn from_fn(shape: &[usize], mut element: impl FnMut(&[usize]) -> T) -> Result<Self> {
+        let count = Self::room(shape)?;
+        let mut index = vec![0; shape.len()];
+        let elements = (0..count).map(|_| {
+            let made = element(&index);
+            for (i, &size) in index.iter_mut().zip(shape).rev() {
+                *i += 1;
+                if *i < size {
+                    break;
+                }
+                *i = 0;
+            }
+            made
+        });
+        Ok(Self::of(shape, Storage::collect(count, elements)))
+    }
+
+    /// A tensor of the elements that an iterator gives, in row-major order.
+    ///
+    /// # Errors
+    /// Where they are not exactly as many as those of `shape`.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn collect(shape: &[usize], elements: impl ExactSizeIterator<Item = T>) -> Result<Self> {
+        let count = filled::<T>(shape, elements.len())?;
+        Ok(Self::of(shape, Storage::collect(count, elements)))
+    }
+
+    /// The number of elements of `shape`, where they can be stored.
+    fn room(shape: &[usize]) -> Result<usize> {
+        let count = count::<T>(shape)?;
+        // Asked for first, since a vector that is made at once aborts where memory cannot be had.
+        Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
+        Ok(count)
+    }
+
     /// A tensor of equal elements.
     ///
     /// # Errors
     /// Where the elements of `shape` cannot be counted or stored.
     pub fn full(shape: &[usize], value: T) -> Result<Self> {
-        let count = count::<T>(shape)?;
-        // Large requests are tried first, since `vec!` aborts where memory cannot be had; `vec!` itself then takes
-        // fresh pages of zeros where it can, which a loop that writes each element could not.
-        const LARGE: usize = 1 << 16;
-        let elements = if count.saturating_mul(size_of::<T>()) >= LARGE {
-            Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
-            Storage::full(count, value)
-        } else {
-            vec![value; count].into()
-        };
-        Ok(Self::of(shape, elements))
+        Ok(Self::of(shape, Storage::full(Self::room(shape)?, value)))
     }
 
     /// The elements for writing, in row-major order; copied first where a clone shares them.
@@ -249,15 +262,14 @@ impl<T: Clone> Tensor<T> {
     }
 
     /// The elements, in row-major order; copied only where a clone shares them, and moved where they do not
-    /// begin their memory, as those of all but small tensors do not.
+    /// begin their memory, as they often do not where a tensor has made them.
     pub fn into_vec(self) -> Vec<T> {
         Arc::unwrap_or_clone(self.data).elements.into_vec()
     }
 
     /// A tensor of the same shape whose elements are `f` of these.
-    pub fn map<U>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
-        let data: Vec<U> = self.as_slice().iter().cloned().map(f).collect();
-        Tensor::of(self.shape(), data)
+    pub fn map<U: Clone>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
+        Tensor::of(self.shape(), Storage::collect(self.len(), self.as_slice().iter().cloned().map(f)))
     }
 
     /// The tensor with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
@@ -307,8 +319,8 @@ impl<T: Clone> Tensor<T> {
         let mut shape = self.shape().to_vec();
         shape[axis] = range.len();
         let rows = self.as_slice().chunks(usize::max(1, size * inner));
-        let data: Vec<T> = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned()).collect();
-        Ok(Self::of(&shape, data))
+        let part = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned());
+        Ok(Self::of(&shape, Storage::collect(shape.iter().product(), part)))
     }
 
     /// Tensors of one shape, stacked along a new first dimension.
@@ -333,7 +345,8 @@ impl<T: Clone> Tensor<T> {
             ));
         }
         let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape().iter().copied()).collect();
-        Self::from_vec(&shape, tensors.iter().flat_map(|tensor| tensor.as_slice().iter().cloned()).collect())
+        let elements = tensors.iter().flat_map(|tensor| tensor.as_slice().iter().cloned());
+        Ok(Self::of(&shape, Storage::collect(count::<T>(&shape)?, elements)))
     }
 }
 

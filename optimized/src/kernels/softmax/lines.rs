@@ -90,8 +90,10 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
             most[i] = T::larger(s, x[i], most[i]);
         }
     }
-    for (x, most) in rest.iter().zip(&mut most) {
-        *most = T::larger(s, *x, *most);
+    for i in 0..3 {
+        if let Some(x) = rest.get(i) {
+            most[i] = T::larger(s, *x, most[i]);
+        }
     }
     if !tail.is_empty() {
         // The last register's worth: a maximum may see an element twice.
@@ -138,9 +140,11 @@ fn add_exponentials<T: Exp, S: Simd>(
             *sum = T::plus(s, *sum, *y);
         }
     }
-    for ((x, y), sum) in x_rest.iter().zip(y_rest).zip(&mut *sums) {
-        *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
-        *sum = T::plus(s, *sum, *y);
+    for i in 0..SHORT - 1 {
+        if let (Some(x), Some(y)) = (x_rest.get(i), y_rest.get_mut(i)) {
+            *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
+            sums[i] = T::plus(s, sums[i], *y);
+        }
     }
     if x_tail.is_empty() {
         return T::splat(s, T::ZERO);
@@ -198,8 +202,7 @@ impl<T: Lanes> Kernel for BackwardLines<'_, T> {
     fn with_simd<S: Simd>(self, s: S) {
         counters::record(Counter::SoftmaxLines, Isa::of::<S>());
         let Self { length, y, g, dx } = self;
-        // Of five registers and more it takes a tenth longer so, without link-time optimisation.
-        of_registers!([1 2 3 4], length.div_ceil(T::lanes::<S>()), backward::<T, S, N>(s, length, (y, g), dx), else {
+        of_registers!([1 2 3 4 5 6 7 8], length.div_ceil(T::lanes::<S>()), backward::<T, S, N>(s, length, (y, g), dx), else {
             for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
                 dx.fill(s, Zipped::new(Gradient { dot: dot::<T, S>(s, y, g) }, y, g));
             }
@@ -233,8 +236,10 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
             sums[i] = T::multiply_add(s, a[i], b[i], sums[i]);
         }
     }
-    for ((a, b), sum) in a_rest.iter().zip(b_rest).zip(&mut sums) {
-        *sum = T::multiply_add(s, *a, *b, *sum);
+    for i in 0..3 {
+        if let (Some(a), Some(b)) = (a_rest.get(i), b_rest.get(i)) {
+            sums[i] = T::multiply_add(s, *a, *b, sums[i]);
+        }
     }
     if !a_tail.is_empty() {
         sums[3] = T::multiply_add(s, T::load_partial(s, a_tail), T::load_partial(s, b_tail), sums[3]);

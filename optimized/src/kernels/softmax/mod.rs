@@ -14,9 +14,9 @@
 //! 5. threads take lines, or strips of columns, that the shape alone decides on;
 //! 6. the exponentials of eight registers of a line are computed step by step: [`Group`](crate::simd::Group). Of columns it is four,
 //!    which is 0 to 12 % faster on Zen 5 than one register after the other;
-//! 7. a line of one to eight registers stays in them from the first loop to the last, the last of them in part; backward, which has two
-//!    operands, of one to four. On Zen 4, forward, 64 lines of 63 f32 took 3.2 µs otherwise, and 1.7 so; of 64, 1.9 and 1.6; of 16, 1.29
-//!    and 0.69; of 65, 2.5 and 2.0; of 127, 3.4 and 3.0.
+//! 7. a line of one to eight registers stays in them from the first loop to the last, the last of them in part. On Zen 4, forward, 64
+//!    lines of 63 f32 took 3.2 µs otherwise, and 1.7 so; of 64, 1.9 and 1.6; of 16, 1.29 and 0.69; of 65, 2.5 and 2.0; of 127, 3.4 and
+//!    3.0; backward, of 65, 0.99 and 0.71, of 128, 1.13 and 0.95.
 
 mod columns;
 mod lines;

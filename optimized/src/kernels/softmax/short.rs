@@ -2,7 +2,7 @@
 
 use super::lines::total;
 use crate::math::{Exp, registers};
-use crate::memory::{Block, Source};
+use crate::memory::Block;
 use crate::simd::{Group, Lanes, Simd};
 
 /// Calls a function of this file for lines of so many registers, N, where that is one of the numbers given, or does the other.
@@ -32,20 +32,6 @@ fn load<T: Lanes, S: Simd, const N: usize>(s: S, x: &[T], beyond: T) -> Line<T, 
         line[N - 1] = T::load_partial_over(s, tail, beyond);
     }
     line
-}
-
-/// What is computed of a line, to be written.
-struct Computed<T: Lanes, S: Simd, const N: usize>(Line<T, S, N>);
-
-impl<T: Lanes, S: Simd, const N: usize> Source<T, S> for Computed<T, S, N> {
-    #[inline(always)]
-    fn group<const M: usize>(&self, s: S, i: usize) -> Group<T, S, M> {
-        Group::new(s, self.0.as_chunks::<M>().0[i])
-    }
-    #[inline(always)]
-    fn rest(&self, s: S) -> Group<T, S, 1> {
-        Group::one(s, self.0[N - 1])
-    }
 }
 
 /// y of a line, beyond whose end there is −∞.
@@ -83,7 +69,7 @@ fn sum<T: Lanes, S: Simd, const N: usize>(s: S, line: Line<T, S, N>) -> T {
 #[inline(always)]
 pub(super) fn forward<T: Exp, S: Simd, const N: usize>(s: S, length: usize, x: &[T], y: Block<'_, T>) {
     for (x, y) in x.chunks(length).zip(y.split(length)) {
-        y.fill(s, Computed(probabilities::<T, S, N>(s, load(s, x, -T::INFINITY))));
+        y.store(s, probabilities::<T, S, N>(s, load(s, x, -T::INFINITY)));
     }
 }
 
@@ -92,7 +78,7 @@ pub(super) fn forward<T: Exp, S: Simd, const N: usize>(s: S, length: usize, x: &
 pub(super) fn forward_in_place<T: Exp, S: Simd, const N: usize>(s: S, length: usize, elements: &mut [T]) {
     for line in elements.chunks_mut(length) {
         let x = load(s, line, -T::INFINITY);
-        Block::from(line).fill(s, Computed(probabilities::<T, S, N>(s, x)));
+        Block::from(line).store(s, probabilities::<T, S, N>(s, x));
     }
 }
 
@@ -100,6 +86,6 @@ pub(super) fn forward_in_place<T: Exp, S: Simd, const N: usize>(s: S, length: us
 #[inline(always)]
 pub(super) fn backward<T: Lanes, S: Simd, const N: usize>(s: S, length: usize, (y, g): (&[T], &[T]), dx: Block<'_, T>) {
     for ((y, g), dx) in y.chunks(length).zip(g.chunks(length)).zip(dx.split(length)) {
-        dx.fill(s, Computed(gradients::<T, S, N>(s, load(s, y, T::ZERO), load(s, g, T::ZERO))));
+        dx.store(s, gradients::<T, S, N>(s, load(s, y, T::ZERO), load(s, g, T::ZERO)));
     }
 }
