@@ -1,9 +1,8 @@
-//! Memory for the elements of tensors: that of a tensor that was dropped before, which begins at a cache line, so that no register lies in
-//! two; or new.
+//! Memory for the elements of tensors: that of a tensor that was dropped before, or new; it begins where those begin that tensors make
+//! themselves, at a cache line or a page.
 
 use super::recycler::{self, Recycled, Recycler};
 use super::{pages, thread_cache};
-use crate::simd::LINE;
 use vocabulary::{Error, Result, Tensor};
 
 /// The number of elements of `shape`, where no product of its sizes overflows.
@@ -16,11 +15,16 @@ pub(super) fn is_recycled<T>(len: usize) -> bool {
     len >= thread_cache::SMALLEST / size_of::<T>()
 }
 
+/// As many elements more as let `len` of them begin where they should.
+fn with_room<T>(len: usize) -> Option<usize> {
+    len.checked_add(Tensor::<T>::alignment(len) / size_of::<T>())
+}
+
 /// Memory for `len` elements, which begin at `start`, where it can be had: used before, or holding as many elements as come before
 /// the first.
 pub(super) fn memory<T: Recycled>(len: usize) -> Option<(Vec<T>, usize)> {
-    let start = |memory: &Vec<T>| memory.as_ptr().align_offset(LINE);
-    let due = len.checked_add(LINE / size_of::<T>())?;
+    let start = |memory: &Vec<T>| memory.as_ptr().align_offset(Tensor::<T>::alignment(len));
+    let due = with_room::<T>(len)?;
     if let Some(memory) = recycler::take::<T>(due) {
         let start = start(&memory);
         return Some((memory, start));
@@ -61,7 +65,7 @@ fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result
     let too_large = || Error::too_large(layer, argument, shape);
     let len = count(shape).ok_or_else(too_large)?;
     let tensor = if is_recycled::<T>(len) {
-        let due = len.checked_add(LINE / size_of::<T>()).ok_or_else(too_large)?;
+        let due = with_room::<T>(len).ok_or_else(too_large)?;
         let (memory, used) = match recycler::take::<T>(due) {
             Some(memory) => (memory, true),
             None => {
@@ -72,7 +76,7 @@ fn recycled<T: Recycled>(layer: &str, argument: &str, shape: &[usize]) -> Result
                 (memory, false)
             }
         };
-        let start = memory.as_ptr().align_offset(LINE);
+        let start = memory.as_ptr().align_offset(Tensor::<T>::alignment(len));
         lent(shape, memory, start, len).map(|tensor| (tensor, used))
     } else {
         Tensor::full(shape, T::default()).map(|tensor| (tensor, false))

@@ -39,28 +39,40 @@ impl<T> Storage<T> {
 /// The size of a cache line, in bytes.
 const LINE: usize = 64;
 
-/// How many elements more than `count` are reserved, so that these can begin at a cache line: none where they are less than one, or do
-/// not fill whole ones.
-fn more<T>(count: usize) -> usize {
+/// The size of a page.
+const PAGE: usize = 1 << 12;
+
+/// Bytes of elements from which on these begin at a page.
+const LARGE: usize = 1 << 16;
+
+/// What `count` elements begin at a multiple of, in bytes: see [`Tensor::alignment`](crate::Tensor::alignment).
+pub fn alignment<T>(count: usize) -> usize {
     let size = size_of::<T>().max(1);
-    if count >= LINE / size && LINE.is_multiple_of(size) { LINE / size } else { 0 }
+    match count.saturating_mul(size) {
+        _ if !LINE.is_multiple_of(size) => 1,
+        ..LINE => 1,
+        LINE..LARGE => LINE,
+        LARGE.. => PAGE,
+    }
 }
 
-/// Elements from an address on that is a multiple of a cache line, so that no register of them lies in two.
+/// Elements of which those that fill a cache line begin at one.
 impl<T: Clone> Storage<T> {
     /// `count` equal elements.
     pub fn full(count: usize, value: T) -> Self {
-        let more = more::<T>(count);
+        let alignment = alignment::<T>(count);
+        let more = alignment / size_of::<T>().max(1);
         let memory = vec![value; count.saturating_add(more)];
-        let start = memory.as_ptr().align_offset(LINE).min(more);
+        let start = memory.as_ptr().align_offset(alignment).min(more);
         Self { place: start..start + count, memory, give_back: None }
     }
 
     /// The first `count` elements, or all.
     pub fn collect(count: usize, mut elements: impl Iterator<Item = T>) -> Self {
-        let more = more::<T>(count);
+        let alignment = alignment::<T>(count);
+        let more = alignment / size_of::<T>().max(1);
         let mut memory: Vec<T> = Vec::with_capacity(count.saturating_add(more));
-        let start = memory.as_ptr().align_offset(LINE).min(more);
+        let start = memory.as_ptr().align_offset(alignment).min(more);
         if let Some(first) = elements.next() {
             memory.resize(start + 1, first);
             memory.extend(elements.take(count.saturating_sub(1)));
@@ -92,20 +104,21 @@ impl<T: Clone> Clone for Storage<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINE, Storage};
+    use super::Storage;
 
     #[test]
-    fn elements_begin_at_a_cache_line_where_they_fill_one() {
-        for count in [16, 17, 1000, 100_000] {
+    fn elements_begin_at_a_cache_line_or_a_page() {
+        for (count, alignment) in [(16, 64), (17, 64), (8192, 64), (16_384, 4096), (100_000, 4096)] {
+            assert_eq!(super::alignment::<f32>(count), alignment);
             let collected = Storage::collect(count, (0..count + 3).map(|i| i as f32));
             assert!(collected.as_slice().iter().copied().eq((0..count).map(|i| i as f32)));
-            let full = Storage::full(count, 0.5_f64);
+            let full = Storage::full(count, 0.5_f32);
             assert_eq!(full.as_slice(), vec![0.5; count]);
-            for address in [collected.as_slice().as_ptr().addr(), full.as_slice().as_ptr().addr()] {
-                assert!(address.is_multiple_of(LINE), "{count} elements at {address:#x}");
-            }
             let copy = collected.clone();
-            assert!(copy.as_slice() == collected.as_slice() && copy.as_slice().as_ptr().addr().is_multiple_of(LINE));
+            assert!(copy.as_slice() == collected.as_slice());
+            for address in [&collected, &full, &copy].map(|storage| storage.as_slice().as_ptr().addr()) {
+                assert!(address.is_multiple_of(alignment), "{count} elements at {address:#x}");
+            }
             assert_eq!(collected.into_vec(), copy.as_slice());
         }
     }

@@ -1,7 +1,7 @@
 //! An owned, contiguous, row-major tensor whose clones share their storage until one of them is written to.
 
 use crate::shape::Shape;
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 use crate::{Error, Result};
 use std::fmt;
 use std::ops::{Index, IndexMut, Range};
@@ -126,6 +126,23 @@ impl<T> Tensor<T> {
         };
         give_back(memory);
         Err(refusal)
+    }
+
+    /// What the address of the first of so many elements is a multiple of, in bytes, where the tensor has made them: 64, a cache line, of
+    /// elements that fill one; 4096, a page, of 64 KiB and more; otherwise 1.
+    ///
+    /// So a register's worth of elements does not lie in two lines; and what is read of one large tensor, and written of another at the same
+    /// index, lie at the same place in their pages. (A processor tells reads from the writes before them by that place at first, and waits
+    /// for the write where it looks the same; so it did all the time where the one tensor was a line or two further in its page.)
+    ///
+    /// ```
+    /// use vocabulary::Tensor;
+    /// let x = Tensor::full(&[1 << 14], 1.0_f32)?;
+    /// assert_eq!(x.as_slice().as_ptr().addr() % Tensor::<f32>::alignment(x.len()), 0);
+    /// # Ok::<(), vocabulary::Error>(())
+    /// ```
+    pub fn alignment(len: usize) -> usize {
+        storage::alignment::<T>(len)
     }
 
     /// A tensor without dimensions, holding one element.
