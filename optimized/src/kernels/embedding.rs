@@ -43,9 +43,7 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
         if size * size_of::<T>() < SHORT_ROW {
             let together = OPENED / size;
             for (y, rows) in y.split(together * size).zip(rows.chunks(together)) {
-                for (y, row) in y.open().chunks_exact_mut(size).zip(rows) {
-                    y.copy_from_slice(&w[row * size..][..size]);
-                }
+                copy::<T, S>((w, size), rows, y.open());
             }
             return;
         }
@@ -55,6 +53,39 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
             }
             y.fill(s, Split::new(&w[row * size..][..size]));
         }
+    }
+}
+
+/// Copies short rows that fill a register: by as many as the compiler knows, the last of which ends where the row does, and overlaps the
+/// one before. 128 rows of 65 f32 take 1.36 µs so on Zen 4, and 1.75 by the C library's `memcpy`; of 64, 1.17 and 1.20.
+#[inline(always)]
+fn copy<T: Lanes, S: Simd>((w, size): (&[T], usize), rows: &[usize], y: &mut [T]) {
+    macro_rules! by_registers {
+        ($($n:literal)*) => {
+            match size.div_ceil(T::lanes::<S>()) {
+                $($n if size >= T::lanes::<S>() => copy_registers::<T, S, $n>((w, size), rows, y),)*
+                _ => {
+                    for (y, row) in y.chunks_exact_mut(size).zip(rows) {
+                        y.copy_from_slice(&w[row * size..][..size]);
+                    }
+                }
+            }
+        };
+    }
+    by_registers!(1 2 3 4 5 6 7 8 9 10 11 12);
+}
+
+/// Copies rows of so many elements as take N registers, and fill one.
+#[inline(always)]
+fn copy_registers<T: Lanes, S: Simd, const N: usize>((w, size): (&[T], usize), rows: &[usize], y: &mut [T]) {
+    let last = size - T::lanes::<S>();
+    for (y, row) in y.chunks_exact_mut(size).zip(rows) {
+        let x = &w[row * size..][..size];
+        let (from, to) = (&T::registers::<S>(x).0[..N - 1], &mut T::registers_mut::<S>(y).0[..N - 1]);
+        for n in 0..N - 1 {
+            to[n] = from[n];
+        }
+        T::registers_mut::<S>(&mut y[last..]).0[0] = T::registers::<S>(&x[last..]).0[0];
     }
 }
 
@@ -196,7 +227,7 @@ mod tests {
 
     fn rows_are_copied_whatever_their_length<T: Lanes>(isa: Isa) {
         let long = SHORT_ROW / size_of::<T>();
-        for size in [1, 3, long - 1, long, long + 1, 256, 2001] {
+        for size in (1..=long + 1).chain([256, 2001]) {
             let w: Vec<T> = (0..7 * size).map(|i| T::narrow(i as f64)).collect();
             for places in [1, AHEAD, AHEAD + 1, 300] {
                 let rows: Vec<usize> = (0..places).map(|i| (i * 5 + 6) % 7).collect();

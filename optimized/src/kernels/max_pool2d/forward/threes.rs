@@ -134,7 +134,7 @@ impl<T: Lanes> Part<'_, T> {
                 for (pair, row) in pairs.iter_mut().zip(rows) {
                     *pair = two(s, self.x, row + from);
                 }
-                let limits = if k < across.whole { None } else { across.limits.as_ref() };
+                let limits = if k < across.whole { None } else { across.limits };
                 reading.best::<MARKS, OVER>(s, &pairs, limits)
             };
             for (over, best) in best.iter().enumerate() {
@@ -164,9 +164,8 @@ struct Across<T: Lanes, S: Simd> {
     second_column: usize,
     /// Elements by which what is read next is asked for ahead, if it is.
     ahead: Option<usize>,
-    /// Where the last window reads beyond the row: −∞ in its lane where that is outside, of second columns and of third ones; ∞ in
-    /// others.
-    limits: Option<[T::Register<S>; 2]>,
+    /// Where the last window reads beyond the row: −∞ in its lane, ∞ in others, of third columns; and whether of second ones, too.
+    limits: Option<(T::Register<S>, bool)>,
 }
 
 impl<T: Lanes, S: Simd> Across<T, S> {
@@ -184,7 +183,7 @@ impl<T: Lanes, S: Simd> Across<T, S> {
         let [all, none] = [f64::INFINITY, f64::NEG_INFINITY].map(|limit| T::splat(s, T::narrow(limit)));
         let (counting, lane) = (T::counting(s), T::splat(s, T::narrow(((windows.len() - 1) % lanes) as f64)));
         let limit = T::where_less(s, (lane, counting), all, T::where_less(s, (counting, lane), all, none));
-        let limits = Some([if is_inside(1) { all } else { limit }, limit]);
+        let limits = Some((limit, !is_inside(1)));
         Self { registers, whole: registers - 1, first_column, second_column, ahead, limits }
     }
 }
@@ -248,7 +247,7 @@ impl<T: Lanes, S: Simd, const ROWS: usize> Reading<T, S, ROWS> {
         &mut self,
         s: S,
         pairs: &[[T::Register<S>; 2]; ROWS],
-        limits: Option<&[T::Register<S>; 2]>,
+        limits: Option<(T::Register<S>, bool)>,
     ) -> [Largest<T, S>; OVER] {
         let [first, of_i, of_j] = self.numbers;
         let number = |number: usize| T::narrow(number as f64);
@@ -257,8 +256,11 @@ impl<T: Lanes, S: Simd, const ROWS: usize> Reading<T, S, ROWS> {
         for (t, (of_row, [p, q])) in of_rows.iter_mut().zip(pairs.iter().copied()).enumerate() {
             self.sum = T::plus(s, self.sum, T::plus(s, p, q));
             let (mut second, mut third) = (T::even(s, p, q), T::odd(s, p, q));
-            if let Some(limits) = limits {
-                (second, third) = (T::smaller(s, limits[0], second), T::smaller(s, limits[1], third));
+            if let Some((limit, of_second)) = limits {
+                third = T::smaller(s, limit, third);
+                if of_second {
+                    second = T::smaller(s, limit, second);
+                }
             }
             of_row.x = T::one_further(s, self.before[t], third);
             of_row.take_larger::<MARKS>(s, second, T::splat(s, number(of_j)));
