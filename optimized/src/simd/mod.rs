@@ -20,6 +20,8 @@ pub use stream::{Arrival, Stream, streams};
 use pulp::Arch;
 use std::any::TypeId;
 use std::fmt;
+use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::str::FromStr;
 use vocabulary::Error;
 
@@ -127,7 +129,26 @@ impl Isa {
 #[inline]
 pub fn run<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     debug_assert!(isa.is_available());
-    isa.arch().unwrap_or(Arch::Scalar).dispatch(kernel)
+    isa.arch().unwrap_or(Arch::Scalar).dispatch(OnLines(kernel))
+}
+
+/// A kernel whose stack keeps each register in one cache line. The compiler aligns a function's stack where a variable asks for it,
+/// but no more once it has run out of registers and puts them there: in three processes of four they then lie in two lines each, and
+/// are read back slowly. BCEWithLogitsLoss of 20,000 `f64` took 46 to 56 µs so on Zen 4, from one process to the next, and takes 46.5.
+struct OnLines<K>(K);
+
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "its address is what counts")] MaybeUninit<u8>);
+
+impl<K: Kernel> Kernel for OnLines<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> K::Output {
+        let line = Line(MaybeUninit::uninit());
+        black_box(&line);
+        self.0.with_simd(s)
+    }
 }
 
 impl fmt::Display for Isa {
