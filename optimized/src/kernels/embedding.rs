@@ -82,9 +82,7 @@ fn copy_registers<T: Lanes, S: Simd, const N: usize>((w, size): (&[T], usize), r
     for (y, row) in y.chunks_exact_mut(size).zip(rows) {
         let x = &w[row * size..][..size];
         let (from, to) = (&T::registers::<S>(x).0[..N - 1], &mut T::registers_mut::<S>(y).0[..N - 1]);
-        for n in 0..N - 1 {
-            to[n] = from[n];
-        }
+        to.copy_from_slice(from);
         T::registers_mut::<S>(&mut y[last..]).0[0] = T::registers::<S>(&x[last..]).0[0];
     }
 }

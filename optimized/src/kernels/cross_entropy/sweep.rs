@@ -64,10 +64,10 @@ fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, 
             *sum = T::plus(s, *sum, half);
         }
     }
-    for i in 0..SHORT - 1 {
+    for (i, sum) in sums.iter_mut().enumerate() {
         if let Some(x) = rest.get(i) {
             let half = registers::half_exp_of_sums(Group::one(s, *x) - m).register();
-            sums[i] = T::plus(s, sums[i], half);
+            *sum = T::plus(s, *sum, half);
         }
     }
     if !tail.is_empty() {

@@ -90,9 +90,9 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
             most[i] = T::larger(s, x[i], most[i]);
         }
     }
-    for i in 0..3 {
+    for (i, most) in most.iter_mut().enumerate() {
         if let Some(x) = rest.get(i) {
-            most[i] = T::larger(s, *x, most[i]);
+            *most = T::larger(s, *x, *most);
         }
     }
     if !tail.is_empty() {
@@ -140,10 +140,10 @@ fn add_exponentials<T: Exp, S: Simd>(
             *sum = T::plus(s, *sum, *y);
         }
     }
-    for i in 0..SHORT - 1 {
+    for (i, sum) in sums.iter_mut().enumerate() {
         if let (Some(x), Some(y)) = (x_rest.get(i), y_rest.get_mut(i)) {
             *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
-            sums[i] = T::plus(s, sums[i], *y);
+            *sum = T::plus(s, *sum, *y);
         }
     }
     if x_tail.is_empty() {
@@ -236,9 +236,9 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
             sums[i] = T::multiply_add(s, a[i], b[i], sums[i]);
         }
     }
-    for i in 0..3 {
+    for (i, sum) in sums.iter_mut().enumerate() {
         if let (Some(a), Some(b)) = (a_rest.get(i), b_rest.get(i)) {
-            sums[i] = T::multiply_add(s, *a, *b, sums[i]);
+            *sum = T::multiply_add(s, *a, *b, *sum);
         }
     }
     if !a_tail.is_empty() {

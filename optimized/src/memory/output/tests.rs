@@ -58,8 +58,8 @@ impl<T: Lanes, const N: usize> Kernel for Stored<'_, T, N> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> bool {
         let (lanes, mut registers) = (T::lanes::<S>(), [T::splat(s, T::ZERO); N]);
-        for i in 0..N {
-            registers[i] = T::plus(s, T::counting(s), T::splat(s, T::narrow((i * lanes + 1) as f64)));
+        for (i, register) in registers.iter_mut().enumerate() {
+            *register = T::plus(s, T::counting(s), T::splat(s, T::narrow((i * lanes + 1) as f64)));
         }
         let _arrival = Arrival::new();
         let takes = self.0.len().div_ceil(lanes) == N;
