@@ -2,7 +2,8 @@
 //!
 //! The plain loops are `y[place] = w[row[place]]`, and backward `dw[row[place]] += g[place]`. We depart from them:
 //! 1. forward, threads take places that the shape alone decides on; while a row is copied, register by register, four others are on
-//!    their way, which were asked for, and where rows are many they are written past the caches; short rows are copied as they come;
+//!    their way, which were asked for, and where rows are many they are written past the caches; short rows are copied as they come, by
+//!    as many registers as the compiler knows;
 //! 2. backward, places are first sorted by row, without changing their order within a row; threads then take rows, so that each
 //!    row is written by one thread, and its gradients are added in the order of the plain loop, whatever the number of threads;
 //! 3. rows that do not occur, most of them where the table is large, become zeros as the threads come by, past the caches.
@@ -57,7 +58,8 @@ impl<T: Lanes> Kernel for Gather<'_, T> {
 }
 
 /// Copies short rows that fill a register: by as many as the compiler knows, the last of which ends where the row does, and overlaps the
-/// one before. 128 rows of 65 f32 take 1.36 µs so on Zen 4, and 1.75 by the C library's `memcpy`; of 64, 1.17 and 1.20.
+/// one before; those of more than twelve, which a few hundred bytes are of narrow registers, by `memcpy`. 128 rows of 65 f32 take 1.36 µs
+/// so on Zen 4, and 1.75 by `memcpy`; of 64, 1.17 and 1.20.
 #[inline(always)]
 fn copy<T: Lanes, S: Simd>((w, size): (&[T], usize), rows: &[usize], y: &mut [T]) {
     macro_rules! by_registers {
@@ -87,8 +89,8 @@ fn copy_registers<T: Lanes, S: Simd, const N: usize>((w, size): (&[T], usize), r
     }
 }
 
-/// Rows of fewer bytes are copied as they come: 64 rows of 64 f32 take 0.6 µs so on Zen 5, in new memory, and 1.0 by registers, where
-/// each row is counted. Rows of 100 `f64` take as long either way, and of 300 a tenth less by registers.
+/// Rows of fewer bytes are opened together and copied as they come: 64 rows of 64 f32 take 0.6 µs so on Zen 5, in new memory, and 1.0
+/// where each is filled, and counted, by itself. Rows of 100 `f64` take as long either way, and of 300 a tenth less filled.
 const SHORT_ROW: usize = 768;
 
 /// Elements of short rows that are opened together: half a first-level cache of `f64`.

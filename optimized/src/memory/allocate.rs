@@ -1,5 +1,5 @@
-//! Memory for the elements of tensors: that of a tensor that was dropped before, or new; it begins where those begin that tensors make
-//! themselves, at a cache line or a page.
+//! Memory for the elements of tensors: that of a tensor that was dropped before, or new; from 1 KiB on it begins where tensors begin that
+//! make it themselves, at a cache line or a page.
 
 use super::recycler::{self, Recycled, Recycler};
 use super::{pages, thread_cache};

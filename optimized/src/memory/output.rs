@@ -2,9 +2,9 @@
 //!
 //! The plain way is `vec![0; n]`, which a kernel then overwrites: each page is written twice where the allocator hands out
 //! memory that was used before. Here memory is that of a tensor that was dropped before, and holds what that held; or stays
-//! uninitialised until a kernel takes a block of it: to [`Block::fill`] it, register after register, or to [`Block::open`] it,
-//! small enough for the first-level cache, where it is zeroed there and then. Main memory is written once, and kernels never see
-//! what is uninitialised.
+//! uninitialised until a kernel takes a block of it: to [`Block::fill`] it, register after register, to [`Block::store`] a few registers
+//! there, or to [`Block::open`] it, small enough for the first-level cache, where it is zeroed there and then. Main memory is written once,
+//! and kernels never see what is uninitialised.
 
 use super::allocate::{count, is_recycled, lent, memory};
 use crate::simd::{Arrival, Group, LINE, LONG, Lanes, MOST_LANES, SHORT, Simd, Stream};
@@ -33,7 +33,7 @@ pub struct Fresh<T> {
     whose: (&'static str, &'static str),
 }
 
-/// A part of the memory of an output, to be filled or opened by the kernel that writes it. What it is made of is private: that
+/// A part of the memory of an output, to be filled, stored or opened by the kernel that writes it. What it is made of is private: that
 /// elements of memory that holds nothing yet are counted where they are written, and nowhere else, is what [`Fresh::tensor`] relies on.
 /// Others are counted as the blocks are handed out: an atomic operation waits for what was written past the caches, which for lines of
 /// 1 KiB takes longer than to write them.
@@ -78,7 +78,7 @@ impl<T: Lanes> Fresh<T> {
         } else if !self.is_used() {
             // SAFETY: `opened` was set to 0 when the blocks were made, which are disjoint and cover the `len` elements from
             // `start` on, where the memory holds `start`; a block of memory that holds nothing yet, as this, is consumed by its
-            // filling or opening, which initialises all of its elements before it counts them. So a count of `len` says that these
+            // filling, storing or opening, which initialises all of its elements before it counts them. So a count of `len` says that these
             // elements are initialised; `spare_capacity_mut` was at least that long.
             unsafe { self.memory.set_len(end) };
         }
@@ -204,14 +204,15 @@ impl<'a, T: Lanes> Block<'a, T> {
         }
     }
 
-    /// Writes the elements, which registers hold, as [`Block::fill`] does: a few that the compiler knows the number of, so that they need
-    /// not lie in memory before. The last may have more lanes than elements are left.
+    /// Writes the elements, which registers hold, in [`threads::for_each`](crate::threads::for_each), after which they are there, as
+    /// [`Block::fill`] does: as many registers as the compiler knows, so that they need not lie in memory before. The last may have more
+    /// lanes than elements are left.
     #[inline(always)]
     pub fn store<S: Simd, const N: usize>(self, s: S, registers: [T::Register<S>; N]) {
-        let whole = self.len() / T::lanes::<S>();
-        let of_all = whole == N;
-        // All of a block is written that counts as written.
-        assert!(of_all || whole + 1 == N && !self.len().is_multiple_of(T::lanes::<S>()));
+        const { assert!(N > 0) };
+        // A block that counts as written is written whole.
+        assert_eq!(self.len().div_ceil(T::lanes::<S>()), N);
+        let of_all = self.len().is_multiple_of(T::lanes::<S>());
         match self.memory {
             Memory::Used(block) => {
                 let (slots, tail) = T::registers_mut::<S>(block);
@@ -306,7 +307,8 @@ fn count_written(written: Option<&AtomicUsize>, len: usize) {
 #[allow(unsafe_code)]
 fn initialised<'a, T: Lanes>(block: &'a mut [MaybeUninit<T>], written: Option<&AtomicUsize>) -> &'a mut [T] {
     count_written(written, block.len());
-    // SAFETY: the callers, `Block::open`, `Block::write_groups` and `Block::store`, have written every element, and MaybeUninit<T> has T's layout.
+    // SAFETY: the callers, `Block::open`, `Block::write_groups` and `Block::store`, have written every element, and MaybeUninit<T> has
+    // T's layout.
     unsafe { &mut *(std::ptr::from_mut(block) as *mut [T]) }
 }
 

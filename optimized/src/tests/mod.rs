@@ -1,5 +1,6 @@
 //! Each kernel against small loops written out here, at every instruction set and at 1, 2 and 3 threads.
 
+mod addresses;
 mod batch_norm2d;
 mod calls;
 mod conv2d;
@@ -17,6 +18,7 @@ mod refusals;
 mod sharing;
 
 use crate::{Execution, Isa, Tensor, Threads};
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 /// Every instruction set with 1, 2 and 3 threads, grouped by instruction set.
@@ -38,8 +40,16 @@ fn numbers(len: usize, seed: u64) -> Vec<f64> {
     (0..len).map(|_| next()).collect()
 }
 
+thread_local! {
+    /// The place in their memory where tensors begin that this thread makes.
+    static BEGIN: Cell<usize> = const { Cell::new(0) };
+}
+
 fn tensor_f32(shape: &[usize], seed: u64) -> Tensor<f32> {
-    Tensor::from_vec(shape, numbers(shape.iter().product(), seed).into_iter().map(|x| x as f32).collect()).unwrap()
+    let elements = numbers(shape.iter().product(), seed).into_iter().map(|x| x as f32);
+    let memory: Vec<f32> = std::iter::repeat_n(f32::NAN, BEGIN.get()).chain(elements).collect();
+    let place = BEGIN.get()..memory.len();
+    Tensor::from_lent(shape, memory, place, drop).unwrap()
 }
 
 fn tensor_f64(shape: &[usize], seed: u64) -> Tensor<f64> {

@@ -1,5 +1,8 @@
 //! What holds a tensor's elements, and who is given the memory when no tensor holds them any more.
 
+use std::alloc::{Layout, handle_alloc_error};
+use std::hint::black_box;
+use std::mem::needs_drop;
 use std::ops::Range;
 
 /// Elements, a part of a vector's memory.
@@ -47,38 +50,64 @@ const LARGE: usize = 1 << 16;
 
 /// What `count` elements begin at a multiple of, in bytes: see [`Tensor::alignment`](crate::Tensor::alignment).
 pub fn alignment<T>(count: usize) -> usize {
-    let size = size_of::<T>().max(1);
-    match count.saturating_mul(size) {
-        _ if !LINE.is_multiple_of(size) => 1,
-        ..LINE => 1,
-        LINE..LARGE => LINE,
-        LARGE.. => PAGE,
+    // What comes before the elements are copies of one of them, which must mean nothing.
+    let fits = size_of::<T>() > 0 && LINE.is_multiple_of(size_of::<T>()) && !needs_drop::<T>();
+    match count.saturating_mul(size_of::<T>()) {
+        LARGE.. if fits => PAGE,
+        LINE.. if fits => LINE,
+        _ => 1,
     }
 }
 
-/// Elements of which those that fill a cache line begin at one.
+/// As many elements as may come before `count` of them, so that these begin where they should.
+fn more<T>(count: usize) -> usize {
+    (alignment::<T>(count) - 1) / size_of::<T>().max(1)
+}
+
+/// How many come before them in memory that begins there.
+fn start<T>(count: usize, memory: *const T) -> usize {
+    memory.align_offset(alignment::<T>(count)).min(more::<T>(count))
+}
+
+/// Room for `count` elements and what comes before them, where it can be had.
+fn reserved<T>(count: usize) -> Option<Vec<T>> {
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count.checked_add(more::<T>(count))?).ok()?;
+    Some(memory)
+}
+
+/// Elements that begin at a multiple of their [`alignment`].
 impl<T: Clone> Storage<T> {
-    /// `count` equal elements.
-    pub fn full(count: usize, value: T) -> Self {
-        let alignment = alignment::<T>(count);
-        let more = alignment / size_of::<T>().max(1);
-        let memory = vec![value; count.saturating_add(more)];
-        let start = memory.as_ptr().align_offset(alignment).min(more);
-        Self { place: start..start + count, memory, give_back: None }
+    /// `count` equal elements, where there is room for them.
+    pub fn full(count: usize, value: T) -> Option<Self> {
+        // Much is tried first, since `vec!` aborts where memory cannot be had; `vec!` itself then takes fresh pages of zeros where it can,
+        // which a loop that writes each element could not.
+        if count.saturating_mul(size_of::<T>()) >= LARGE {
+            drop(black_box(reserved::<T>(count)?));
+        }
+        let memory = vec![value; count + more::<T>(count)];
+        let start = start(count, memory.as_ptr());
+        Some(Self { place: start..start + count, memory, give_back: None })
     }
 
-    /// The first `count` elements, or all.
-    pub fn collect(count: usize, mut elements: impl Iterator<Item = T>) -> Self {
-        let alignment = alignment::<T>(count);
-        let more = alignment / size_of::<T>().max(1);
-        let mut memory: Vec<T> = Vec::with_capacity(count.saturating_add(more));
-        let start = memory.as_ptr().align_offset(alignment).min(more);
+    /// The first `count` elements that an iterator gives, which has so many, where there is room for them.
+    pub fn collect(count: usize, elements: impl Iterator<Item = T>) -> Option<Self> {
+        let mut elements = elements.take(count);
+        let mut memory = reserved(count)?;
+        let start = start(count, memory.as_ptr());
         if let Some(first) = elements.next() {
             memory.resize(start + 1, first);
-            memory.extend(elements.take(count.saturating_sub(1)));
+            memory.extend(elements);
         }
-        Self { place: start.min(memory.len())..memory.len(), memory, give_back: None }
+        let place = start.min(memory.len())..memory.len();
+        debug_assert_eq!(place.len(), count);
+        Some(Self { place, memory, give_back: None })
     }
+}
+
+/// For those who cannot refuse: ends the program as a vector does that cannot grow.
+pub fn out_of_memory<T>(count: usize) -> ! {
+    handle_alloc_error(Layout::array::<T>(count).unwrap_or(Layout::new::<T>()))
 }
 
 impl<T> From<Vec<T>> for Storage<T> {
@@ -98,21 +127,29 @@ impl<T> Drop for Storage<T> {
 /// The elements alone, in memory of their own.
 impl<T: Clone> Clone for Storage<T> {
     fn clone(&self) -> Self {
-        Self::collect(self.as_slice().len(), self.as_slice().iter().cloned())
+        let elements = self.as_slice();
+        let mut memory = reserved(elements.len()).unwrap_or_else(|| out_of_memory::<T>(elements.len()));
+        let start = start(elements.len(), memory.as_ptr());
+        if let Some(first) = elements.first() {
+            memory.resize(start, first.clone());
+            memory.extend_from_slice(elements);
+        }
+        Self { place: start.min(memory.len())..memory.len(), memory, give_back: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Storage;
+    use std::rc::Rc;
 
     #[test]
     fn elements_begin_at_a_cache_line_or_a_page() {
-        for (count, alignment) in [(16, 64), (17, 64), (8192, 64), (16_384, 4096), (100_000, 4096)] {
+        for (count, alignment) in [(15, 1), (16, 64), (17, 64), (16_383, 64), (16_384, 4096), (100_000, 4096)] {
             assert_eq!(super::alignment::<f32>(count), alignment);
-            let collected = Storage::collect(count, (0..count + 3).map(|i| i as f32));
+            let collected = Storage::collect(count, (0..count + 3).map(|i| i as f32)).unwrap();
             assert!(collected.as_slice().iter().copied().eq((0..count).map(|i| i as f32)));
-            let full = Storage::full(count, 0.5_f32);
+            let full = Storage::full(count, 0.5_f32).unwrap();
             assert_eq!(full.as_slice(), vec![0.5; count]);
             let copy = collected.clone();
             assert!(copy.as_slice() == collected.as_slice());
@@ -123,16 +160,40 @@ mod tests {
         }
     }
 
+    fn are_kept<T: Clone + PartialEq>(elements: &[T]) {
+        assert_eq!(super::alignment::<T>(elements.len()), 1);
+        let storage = Storage::collect(elements.len(), elements.iter().cloned()).unwrap();
+        assert!(storage.as_slice() == elements && storage.clone().into_vec() == elements);
+        if let [first, ..] = elements {
+            let full = Storage::full(elements.len(), first.clone()).unwrap();
+            assert!(full.as_slice().len() == elements.len() && full.as_slice().iter().all(|x| x == first));
+        }
+    }
+
     #[test]
     fn few_elements_and_such_as_fill_no_line_are_elements_too() {
-        assert!(Storage::<f32>::collect(0, std::iter::empty()).as_slice().is_empty());
-        assert_eq!(Storage::collect(15, 0..15_i32).into_vec(), Vec::from_iter(0..15));
-        assert_eq!(
-            Storage::collect(100, (0..100_u8).map(|i| [i; 3])).into_vec(),
-            Vec::from_iter((0..100).map(|i| [i; 3]))
-        );
-        assert_eq!(Storage::collect(9, (0..9).map(|i| [i; 17])).into_vec(), Vec::from_iter((0..9).map(|i| [i; 17])));
-        assert_eq!(Storage::collect(40, (0..40).map(|_| ())).into_vec().len(), 40);
-        assert_eq!(Storage::collect(9, 0..5).into_vec(), [0, 1, 2, 3, 4]);
+        are_kept::<f32>(&[]);
+        are_kept(&Vec::from_iter(0..15_i32));
+        are_kept(&Vec::from_iter((0..100_u8).map(|i| [i; 3])));
+        are_kept(&Vec::from_iter((0..9).map(|i| [i; 17])));
+        are_kept(&[(); 64]);
+        are_kept(&[(); 1 << 16]);
+    }
+
+    #[test]
+    fn elements_that_own_something_are_not_copied_to_come_before_others() {
+        let one = Rc::new(1);
+        let all = Storage::collect(1 << 14, (0..1 << 14).map(|_| Rc::clone(&one))).unwrap();
+        assert_eq!(Rc::strong_count(&one), (1 << 14) + 1);
+        drop(all);
+        are_kept(&vec![one; 100]);
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_refused() {
+        assert!(Storage::full(usize::MAX / 8, 1.0_f64).is_none());
+        assert!(Storage::full(1 << 60, 1_u8).is_none());
+        assert!(Storage::collect(usize::MAX, std::iter::repeat(1_u8)).is_none());
+        assert!(Storage::collect(1 << 60, std::iter::repeat(1_u8)).is_none());
     }
 }

@@ -128,12 +128,12 @@ impl<T> Tensor<T> {
         Err(refusal)
     }
 
-    /// What the address of the first of so many elements is a multiple of, in bytes, where the tensor has made them: 64, a cache line, of
-    /// elements that fill one; 4096, a page, of 64 KiB and more; otherwise 1.
+    /// What the address of the first of so many elements is a multiple of, in bytes, where a tensor has made them ([`Tensor::from_vec`]
+    /// takes them as they are): 64, a cache line, of numbers that fill one; 4096, a page, of 64 KiB and more of them; otherwise 1.
     ///
-    /// So a register's worth of elements does not lie in two lines; and what is read of one large tensor, and written of another at the same
-    /// index, lie at the same place in their pages. (A processor tells reads from the writes before them by that place at first, and waits
-    /// for the write where it looks the same; so it did all the time where the one tensor was a line or two further in its page.)
+    /// So no register lies in two lines; and what is read of one large tensor, and written of another at the same index, lie at the same
+    /// place in their pages. (A processor tells what it reads from what is on its way to memory by that place at first, and waits where that
+    /// looks the same: of a tensor that lies a line or two further in its page than the other, all the time.)
     ///
     /// ```
     /// use vocabulary::Tensor;
@@ -226,12 +226,13 @@ impl<T> Tensor<T> {
 }
 
 impl<T: Clone> Tensor<T> {
-    /// A tensor whose element at each index is what `element` makes of that index.
+    /// A tensor whose element at each index is what `element` makes of that index. (That elements can be cloned lets copies of one come
+    /// before the first, where that does not begin its memory: [`Tensor::alignment`].)
     ///
     /// # Errors
     /// Where the elements of `shape` cannot be counted or stored.
     pub fn from_fn(shape: &[usize], mut element: impl FnMut(&[usize]) -> T) -> Result<Self> {
-        let count = Self::room(shape)?;
+        let count = count::<T>(shape)?;
         let mut index = vec![0; shape.len()];
         let elements = (0..count).map(|_| {
             let made = element(&index);
@@ -244,7 +245,7 @@ impl<T: Clone> Tensor<T> {
             }
             made
         });
-        Ok(Self::of(shape, Storage::collect(count, elements)))
+        Self::stored(shape, Storage::collect(count, elements))
     }
 
     /// A tensor of the elements that an iterator gives, in row-major order.
@@ -254,15 +255,12 @@ impl<T: Clone> Tensor<T> {
     #[cfg(feature = "safetensors")]
     pub(crate) fn collect(shape: &[usize], elements: impl ExactSizeIterator<Item = T>) -> Result<Self> {
         let count = filled::<T>(shape, elements.len())?;
-        Ok(Self::of(shape, Storage::collect(count, elements)))
+        Self::stored(shape, Storage::collect(count, elements))
     }
 
-    /// The number of elements of `shape`, where they can be stored.
-    fn room(shape: &[usize]) -> Result<usize> {
-        let count = count::<T>(shape)?;
-        // Asked for first, since a vector that is made at once aborts where memory cannot be had.
-        Vec::<T>::new().try_reserve_exact(count).map_err(|_| Error::too_large("Tensor", "shape", shape))?;
-        Ok(count)
+    /// A tensor of as many elements as the shape has, where there was room for them.
+    fn stored(shape: &[usize], elements: Option<Storage<T>>) -> Result<Self> {
+        elements.map(|elements| Self::of(shape, elements)).ok_or_else(|| Error::too_large("Tensor", "shape", shape))
     }
 
     /// A tensor of equal elements.
@@ -270,7 +268,7 @@ impl<T: Clone> Tensor<T> {
     /// # Errors
     /// Where the elements of `shape` cannot be counted or stored.
     pub fn full(shape: &[usize], value: T) -> Result<Self> {
-        Ok(Self::of(shape, Storage::full(Self::room(shape)?, value)))
+        Self::stored(shape, Storage::full(count::<T>(shape)?, value))
     }
 
     /// The elements for writing, in row-major order; copied first where a clone shares them.
@@ -279,14 +277,15 @@ impl<T: Clone> Tensor<T> {
     }
 
     /// The elements, in row-major order; copied only where a clone shares them, and moved where they do not
-    /// begin their memory, as they often do not where a tensor has made them.
+    /// begin their memory: seldom where they were given by [`Tensor::from_vec`], nearly always where a tensor has made them.
     pub fn into_vec(self) -> Vec<T> {
         Arc::unwrap_or_clone(self.data).elements.into_vec()
     }
 
     /// A tensor of the same shape whose elements are `f` of these.
     pub fn map<U: Clone>(&self, f: impl FnMut(T) -> U) -> Tensor<U> {
-        Tensor::of(self.shape(), Storage::collect(self.len(), self.as_slice().iter().cloned().map(f)))
+        let elements = Storage::collect(self.len(), self.as_slice().iter().cloned().map(f));
+        Tensor::of(self.shape(), elements.unwrap_or_else(|| storage::out_of_memory::<U>(self.len())))
     }
 
     /// The tensor with its dimensions in another order: dimension `i` of the result is dimension `order[i]` of this one.
@@ -337,7 +336,7 @@ impl<T: Clone> Tensor<T> {
         shape[axis] = range.len();
         let rows = self.as_slice().chunks(usize::max(1, size * inner));
         let part = rows.flat_map(|row| row[range.start * inner..range.end * inner].iter().cloned());
-        Ok(Self::of(&shape, Storage::collect(shape.iter().product(), part)))
+        Self::stored(&shape, Storage::collect(shape.iter().product(), part))
     }
 
     /// Tensors of one shape, stacked along a new first dimension.
@@ -363,7 +362,7 @@ impl<T: Clone> Tensor<T> {
         }
         let shape: Vec<usize> = std::iter::once(tensors.len()).chain(first.shape().iter().copied()).collect();
         let elements = tensors.iter().flat_map(|tensor| tensor.as_slice().iter().cloned());
-        Ok(Self::of(&shape, Storage::collect(count::<T>(&shape)?, elements)))
+        Self::stored(&shape, Storage::collect(count::<T>(&shape)?, elements))
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::memory::allocate::zeros;
 use crate::memory::{recycler, thread_cache};
 use crate::simd::{self, Isa, Kernel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn blocks_that_were_not_opened_are_zeros() {
@@ -93,13 +94,45 @@ fn registers_are_stored<T: Lanes, const N: usize>(isa: Isa) {
     assert!(lengths > 0, "{isa}");
 }
 
+/// Two registers, whatever the block takes.
+struct Two<'a, T: Lanes>(Block<'a, T>);
+
+impl<T: Lanes> Kernel for Two<'_, T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> usize {
+        let _arrival = Arrival::new();
+        self.0.store(s, [T::splat(s, T::ONE); 2]);
+        2 * T::lanes::<S>()
+    }
+}
+
+/// So no element counts as written that is not.
+#[test]
+fn blocks_of_other_sizes_are_refused() {
+    for isa in Isa::available() {
+        let stored = |len: usize| {
+            let mut memory = fresh::<f32>("Test", "output", &[len]).unwrap();
+            let mut output = Output::Fresh(&mut memory);
+            let block = output.blocks(len).next().unwrap();
+            catch_unwind(AssertUnwindSafe(|| simd::run(isa, Two(block)))).ok()
+        };
+        let taken: Vec<usize> = (1..=3 * MOST_LANES).filter(|len| stored(*len).is_some()).collect();
+        let most = stored(taken[0]).unwrap();
+        assert!(taken.iter().copied().eq(most / 2 + 1..=most), "{isa}: {taken:?}");
+    }
+}
+
 #[test]
 fn registers_are_stored_as_far_as_there_are_elements() {
     for isa in Isa::available() {
         registers_are_stored::<f32, 1>(isa);
         registers_are_stored::<f32, 3>(isa);
+        registers_are_stored::<f32, 8>(isa);
         registers_are_stored::<f64, 1>(isa);
         registers_are_stored::<f64, 3>(isa);
+        registers_are_stored::<f64, 8>(isa);
     }
 }
 
