@@ -64,6 +64,7 @@ fn add_half_exponentials<T: Exp, S: Simd>(s: S, (x, ahead): (&[T], &[T]), m: T, 
             *sum = T::plus(s, *sum, half);
         }
     }
+    // Over the sums, whose number the compiler knows, so that they stay in registers, and not over the rest.
     for (i, sum) in sums.iter_mut().enumerate() {
         if let Some(x) = rest.get(i) {
             let half = registers::half_exp_of_sums(Group::one(s, *x) - m).register();

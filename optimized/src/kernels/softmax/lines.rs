@@ -90,6 +90,7 @@ pub fn larger_lanes<T: Exp, S: Simd>(s: S, x: &[T], m: T) -> T::Register<S> {
             most[i] = T::larger(s, x[i], most[i]);
         }
     }
+    // Over the maxima, whose number the compiler knows, so that they stay in registers, and not over the rest.
     for (i, most) in most.iter_mut().enumerate() {
         if let Some(x) = rest.get(i) {
             *most = T::larger(s, *x, *most);
@@ -140,6 +141,7 @@ fn add_exponentials<T: Exp, S: Simd>(
             *sum = T::plus(s, *sum, *y);
         }
     }
+    // Over the sums, whose number the compiler knows, so that they stay in registers, and not over the rest.
     for (i, sum) in sums.iter_mut().enumerate() {
         if let (Some(x), Some(y)) = (x_rest.get(i), y_rest.get_mut(i)) {
             *y = registers::exp_without_overflow(Group::one(s, *x) - m).register();
@@ -236,6 +238,7 @@ fn dot<T: Lanes, S: Simd>(s: S, a: &[T], b: &[T]) -> T {
             sums[i] = T::multiply_add(s, a[i], b[i], sums[i]);
         }
     }
+    // Over the sums, whose number the compiler knows, so that they stay in registers, and not over the rest.
     for (i, sum) in sums.iter_mut().enumerate() {
         if let (Some(a), Some(b)) = (a_rest.get(i), b_rest.get(i)) {
             *sum = T::multiply_add(s, *a, *b, *sum);
