@@ -265,6 +265,31 @@ fn images_are_cut_into_rows_and_rows_into_parts() {
     check(MaxPool2dOptions::new((2, 3)).stride((1, 2)).dilation((100, 7)), &seldom_special(&[1, 3, 150, 200]));
 }
 
+/// Rows of three-column windows whose last register is full, half full or nearly empty, or would be of one window alone, of any lanes;
+/// the last window reads one, two or three columns.
+#[test]
+fn rows_of_every_length_end_where_they_should() {
+    for columns in 5..=70 {
+        for (padding, ceil_mode) in [(0, false), (0, true), (1, false), (1, true)] {
+            let options = MaxPool2dOptions::new(3).stride(2).padding(padding).ceil_mode(ceil_mode);
+            check(options.clone(), &integers(&[1, 2, 6, columns], 1));
+            check(options.clone(), &special(&[1, 1, 7, columns]));
+            // Nothing is larger than −∞ in the last columns.
+            let mut x = integers(&[1, 1, 5, columns], 1);
+            for row in x.as_mut_slice().chunks_mut(columns) {
+                row[columns - 4..].fill(f32::NEG_INFINITY);
+            }
+            check(options.clone(), &x);
+            // One NaN, in the last windows of one row or two.
+            for place in [4, 14].map(|row| row % 5 * columns + columns - 1 - row % 3) {
+                let mut x = integers(&[1, 1, 5, columns], 1);
+                x.as_mut_slice()[place] = f32::NAN;
+                check(options.clone(), &x);
+            }
+        }
+    }
+}
+
 /// A window that is not a number is found wherever it lies in a register, and spoils no other.
 #[test]
 fn one_nan_spoils_its_windows_alone() {
