@@ -1,6 +1,7 @@
 //! Forward: some rows of windows at a time.
 
 mod kept;
+mod last;
 mod part;
 mod reading;
 mod threes;

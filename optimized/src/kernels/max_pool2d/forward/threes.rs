@@ -3,8 +3,7 @@
 //! The plain loop is that of all windows. Here every row is read once for a row of windows, or for two that share it, two registers side
 //! by side at a time: the second column of windows are their even lanes, the third their odd lanes, and the first column is the third of
 //! the window before. Windows take the largest of those of rows, the first of equals being the same. What is read next is asked for ahead.
-//! A last window that would take a register of its own is found without: 64 channels of 33x33 f32 take 17.3 µs on one thread of Zen 4, and
-//! 20.2 otherwise, where 32x32 take 11.7.
+//! A last window that a register would be for alone takes none (`last.rs`).
 
 use super::super::{Mark, Problem};
 use super::part::{LARGE, Part};
@@ -33,32 +32,32 @@ impl<T: Lanes> Part<'_, T> {
     #[inline(always)]
     pub(super) fn write_threes<S: Simd, M: Mark, const MARKS: bool>(&self, s: S, y: &mut [T], marks: &mut [M]) {
         let ([height, width], n) = (&self.problem.axes, self.windows.len());
-        let across = Across::<T, S>::of(s, self);
+        let lanes = T::lanes::<S>();
+        let alone = n > lanes && n % lanes == 1;
+        let across = Across::<T, S>::of(s, self, alone);
+        // Rows of windows that read inside at all taps: what most do.
+        let inside = height.inside(height.kernel - 1, &height.inside(0, &(self.a..self.a + self.rows)));
+        // Two rows of windows, of which the first ends where the second begins. Of f64 without marks, memory takes longer than what is
+        // saved, and two rows at once make it slower: 1.65 ms of 8x64x112x112 on one thread of Zen 5, otherwise 1.45.
+        let shares = (MARKS || size_of::<T>() < size_of::<f64>())
+            && (height.kernel, height.stride, height.dilation) == (TALLEST, 2, 1);
+        let pitch = height.dilation * width.size;
         let mut row = 0;
         while row < self.rows {
             let a = self.a + row;
-            let taps = height.taps_inside(&(a..a + 1));
-            // Two rows of windows, of which the first ends where the second begins. Of f64 without marks, memory takes longer than what is
-            // saved, and two rows at once make it slower: 1.65 ms of 8x64x112x112 on one thread of Zen 5, otherwise 1.45.
-            let share = (MARKS || size_of::<T>() < size_of::<f64>())
-                && (taps.len(), height.stride, height.dilation) == (TALLEST, 2, 1)
-                && row + 1 < self.rows
-                && height.taps_inside(&(a + 1..a + 2)).len() == TALLEST;
-            let over = if share { 2 } else { 1 };
-            // Where there are fewer, nobody looks at the others.
-            let rows: [usize; 2 * TALLEST - 1] = array::from_fn(|t| {
-                let tap = if share { t } else { (taps.start + t).min(taps.end.saturating_sub(1)) };
-                self.channel + height.place(a, tap).max(0) as usize * width.size
-            });
+            let taps = if inside.contains(&a) { 0..height.kernel } else { height.taps_inside(&(a..a + 1)) };
+            let over = if shares && inside.start <= a && a + 1 < inside.end { 2 } else { 1 };
+            // Where there is no tap, nobody looks at it.
+            let start = self.channel + height.place(a, taps.start).max(0) as usize * width.size;
             let of_marks = if MARKS { row * n..(row + over) * n } else { 0..0 };
             // Lanes beyond the last window fall into the next row, which is written later.
             let (y, marks) = (&mut y[row * n..], &mut marks[of_marks.start..]);
             let (first, to) = ((a, taps.start), (&mut *y, &mut *marks));
             let [sum, least] = match (over, taps.len()) {
-                (2, _) => self.write_rows::<S, M, MARKS, 5, 2>(s, &across, first, rows, to),
-                (_, 3) => self.write_rows::<S, M, MARKS, 3, 1>(s, &across, first, [rows[0], rows[1], rows[2]], to),
-                (_, 2) => self.write_rows::<S, M, MARKS, 2, 1>(s, &across, first, [rows[0], rows[1]], to),
-                (_, 1) => self.write_rows::<S, M, MARKS, 1, 1>(s, &across, first, [rows[0]], to),
+                (2, _) => self.write_rows::<S, M, MARKS, 5, 2>(s, &across, first, (start, pitch), to),
+                (_, 3) => self.write_rows::<S, M, MARKS, 3, 1>(s, &across, first, (start, pitch), to),
+                (_, 2) => self.write_rows::<S, M, MARKS, 2, 1>(s, &across, first, (start, pitch), to),
+                (_, 1) => self.write_rows::<S, M, MARKS, 1, 1>(s, &across, first, (start, pitch), to),
                 _ => [T::splat(s, T::narrow(f64::NAN)); 2],
             };
             let marks = &mut marks[..of_marks.len()];
@@ -71,6 +70,9 @@ impl<T: Lanes> Part<'_, T> {
             }
             row += over;
         }
+        if alone {
+            self.write_last::<M, MARKS>(y, marks);
+        }
     }
 
     /// Marks the windows of row a of which nothing is larger than −∞.
@@ -82,19 +84,20 @@ impl<T: Lanes> Part<'_, T> {
         }
     }
 
-    /// The windows of row a, of `ROWS` rows of the input, which begin at `rows` in x and are read from tap `first` on; or, where `OVER` is
-    /// 2, those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
+    /// The windows of row a, of `ROWS` rows of the input, which are read from tap `first` on, and begin at `start` in x, `pitch` elements
+    /// apart; or, where `OVER` is 2, those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
     #[inline(always)]
     fn write_rows<S: Simd, M: Mark, const MARKS: bool, const ROWS: usize, const OVER: usize>(
         &self,
         s: S,
         across: &Across<T, S>,
         (a, first): (usize, usize),
-        rows: [usize; ROWS],
+        (start, pitch): (usize, usize),
         (y, marks): (&mut [T], &mut [M]),
     ) -> [T::Register<S>; 2] {
         let (lanes, n) = (T::lanes::<S>(), self.windows.len());
         let [of_i, of_j] = M::steps(self.problem);
+        let rows: [usize; ROWS] = array::from_fn(|t| start + t * pitch);
         let mut reading = Reading::<T, S, ROWS> {
             before: [T::splat(s, T::narrow(f64::NEG_INFINITY)); ROWS],
             sum: T::splat(s, T::ZERO),
@@ -133,13 +136,8 @@ impl<T: Lanes> Part<'_, T> {
                 }
                 reading.best::<MARKS, OVER>(s, &pairs, None)
             } else {
-                // Of half a register, nobody looks at what the second one makes.
-                let one = across.half && self.x.len() >= rows[ROWS - 1] + from + lanes;
                 for (pair, row) in pairs.iter_mut().zip(rows) {
-                    *pair = match one {
-                        true => [T::registers::<S>(&self.x[row + from..][..lanes]).0[0]; 2],
-                        false => two(s, self.x, row + from),
-                    };
+                    *pair = two(s, self.x, row + from);
                 }
                 let limits = if k < across.whole { None } else { across.limits };
                 reading.best::<MARKS, OVER>(s, &pairs, limits)
@@ -156,95 +154,43 @@ impl<T: Lanes> Part<'_, T> {
         for (over, best) in begun.iter().enumerate().skip(1) {
             best.write::<M, MARKS>(s, (over * n, 0), starts[over], (&mut *y, &mut *marks));
         }
-        if let Some(columns) = across.alone {
-            let mut of_rows = [One { x: T::ZERO, number: 0, sum: T::ZERO }; ROWS];
-            for (of_row, row) in of_rows.iter_mut().zip(rows) {
-                for (j, column) in columns.iter().enumerate() {
-                    let x = self.x[row + column];
-                    of_row.hold::<MARKS>(j == 0, One { x, number: j * of_j, sum: x });
-                }
-            }
-            for (over, start) in starts.iter().enumerate() {
-                let mut best = of_rows[2 * over];
-                for (t, of_row) in of_rows[2 * over..ROWS - 2 * (OVER - 1 - over)].iter().enumerate() {
-                    let number = of_row.number + (first + t) * of_i;
-                    best.hold::<MARKS>(t == 0, One { number, ..*of_row });
-                }
-                let last = over * n + n - 1;
-                y[last] = best.x;
-                if MARKS {
-                    marks[last] = M::new(start + 2 * (n - 1) as i64, best.number as i64);
-                }
-                reading.sum = T::plus(s, reading.sum, T::splat(s, best.sum));
-            }
-        }
         [reading.sum, reading.least]
     }
 }
 
 /// Windows side by side.
 struct Across<T: Lanes, S: Simd> {
-    /// The registers that they make, but for a window alone.
+    /// The registers that they make.
     registers: usize,
-    /// Whether the last of them is at most half full, and reads one register of each row.
-    half: bool,
-    /// How many of them are more than half full and read inside the row alone, as far as there are windows.
+    /// How many of them read inside the row alone, as far as there are windows.
     whole: usize,
     /// The columns that the first window reads; where it begins before the input, both are the input's first.
     first_column: usize,
     second_column: usize,
     /// Elements by which what is read next is asked for ahead, if it is.
     ahead: Option<usize>,
-    /// Where the last window of a register reads beyond the row: −∞ in its lane, ∞ in others, of third columns; and whether of second
-    /// ones, too.
+    /// Where the last window reads beyond the row: −∞ in its lane, ∞ in others, of third columns; and whether of second ones, too.
     limits: Option<(T::Register<S>, bool)>,
-    /// The columns of the last window, where a register would be for it alone. One beyond the row is the row's last, which its window
-    /// has read before, and which is no larger than itself.
-    alone: Option<[usize; 3]>,
 }
 
 impl<T: Lanes, S: Simd> Across<T, S> {
     #[inline(always)]
-    fn of(s: S, part: &Part<'_, T>) -> Self {
-        let (width, windows, lanes) = (&part.problem.axes[1], &part.windows, T::lanes::<S>());
+    fn of(s: S, part: &Part<'_, T>, but_the_last: bool) -> Self {
+        let (width, windows) =
+            (&part.problem.axes[1], part.windows.start..part.windows.end - usize::from(but_the_last));
         let ahead = (size_of_val(part.x) >= LARGE).then_some(AHEAD / size_of::<T>());
+        let (lanes, last) = (T::lanes::<S>(), windows.end - 1);
+        let registers = windows.len().div_ceil(lanes);
         let [first_column, second_column] = [0, 1].map(|tap| width.place(windows.start, tap).max(0) as usize);
-        let column = |tap| (width.place(windows.end - 1, tap) as usize).min(width.size - 1);
-        let alone = (windows.len() > lanes && windows.len() % lanes == 1).then(|| [0, 1, 2].map(column));
-        let n = windows.len() - usize::from(alone.is_some());
-        let (registers, half) = (n.div_ceil(lanes), (1..=lanes / 2).contains(&(n % lanes)));
-        let last = windows.start + n - 1;
         let is_inside = |tap| width.place(last, tap) < width.size as i64;
+        if is_inside(2) {
+            return Self { registers, whole: registers, first_column, second_column, ahead, limits: None };
+        }
         let [all, none] = [f64::INFINITY, f64::NEG_INFINITY].map(|limit| T::splat(s, T::narrow(limit)));
-        let (counting, lane) = (T::counting(s), T::splat(s, T::narrow(((n - 1) % lanes) as f64)));
+        let (counting, lane) = (T::counting(s), T::splat(s, T::narrow(((windows.len() - 1) % lanes) as f64)));
         let limit = T::where_less(s, (lane, counting), all, T::where_less(s, (counting, lane), all, none));
-        let limits = (!is_inside(2)).then_some((limit, !is_inside(1)));
-        let whole = registers - usize::from(half || limits.is_some());
-        Self { registers, half, whole, first_column, second_column, ahead, limits, alone }
-    }
-}
-
-/// The largest of elements of one window, the number of its tap, and the sum of all.
-#[derive(Clone, Copy)]
-struct One<T> {
-    x: T,
-    number: usize,
-    sum: T,
-}
-
-impl<T: Lanes> One<T> {
-    /// Takes the first, or others that follow, without a branch: the first of equals stays.
-    #[inline(always)]
-    fn hold<const MARKS: bool>(&mut self, is_first: bool, other: Self) {
-        if is_first {
-            *self = other;
-            return;
-        }
-        if MARKS {
-            self.number = if self.x < other.x { other.number } else { self.number };
-        }
-        self.x = if self.x < other.x { other.x } else { self.x };
-        self.sum += other.sum;
+        let limits = Some((limit, !is_inside(1)));
+        Self { registers, whole: registers - 1, first_column, second_column, ahead, limits }
     }
 }
 
