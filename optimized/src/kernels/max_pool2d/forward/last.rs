@@ -11,30 +11,36 @@ use std::array;
 use std::ops::Range;
 
 impl<T: Lanes> Part<'_, T> {
-    /// Writes the last window of each row; of marks there are none, or as many as windows. They have up to three rows and three columns,
-    /// side by side. No instruction set has a copy of its own, and what finds the others is not made longer by it.
+    /// Writes the last window of each row, of which some read inside the input at all taps along the height; of marks there are none, or
+    /// as many as windows. They have up to three rows and three columns, side by side. No instruction set has a copy of its own, and what finds the others is not made longer by it.
     #[inline(never)]
-    pub(super) fn write_last<M: Mark, const MARKS: bool>(&self, y: &mut [T], marks: &mut [M]) {
+    pub(super) fn write_last<M: Mark, const MARKS: bool>(&self, inside: &Range<usize>, y: &mut [T], marks: &mut [M]) {
         let b = self.windows.end - 1;
         let taps = self.problem.axes[1].taps_inside(&(b..b + 1));
         match taps.len() {
-            3 => self.write_column::<M, MARKS, 3>(taps.start, y, marks),
-            2 => self.write_column::<M, MARKS, 2>(taps.start, y, marks),
-            _ => self.write_column::<M, MARKS, 1>(taps.start, y, marks),
+            3 => self.write_column::<M, MARKS, 3>(inside, taps.start, y, marks),
+            2 => self.write_column::<M, MARKS, 2>(inside, taps.start, y, marks),
+            _ => self.write_column::<M, MARKS, 1>(inside, taps.start, y, marks),
         }
     }
 
     /// The same, of windows that read so many columns inside the input, from a tap on.
     #[inline(always)]
-    fn write_column<M: Mark, const MARKS: bool, const COLUMNS: usize>(&self, tap: usize, y: &mut [T], marks: &mut [M]) {
+    fn write_column<M: Mark, const MARKS: bool, const COLUMNS: usize>(
+        &self,
+        inside: &Range<usize>,
+        tap: usize,
+        y: &mut [T],
+        marks: &mut [M],
+    ) {
         let height = &self.problem.axes[0];
         let mut row = 0;
         while row < self.rows {
             let a = self.a + row;
-            let taps = height.taps_inside(&(a..a + 1));
-            // Where these are all, the windows below read at all, too, up to the last that lies inside.
-            let inside = height.inside(height.kernel - 1, &(a..self.a + self.rows)).len();
-            let rows = row..row + if taps.len() == height.kernel { inside } else { 1 };
+            let (taps, rows) = match inside.contains(&a) {
+                true => (0..height.kernel, row..inside.end - self.a),
+                false => (height.taps_inside(&(a..a + 1)), row..row + 1),
+            };
             row = rows.end;
             let (first, to) = ([taps.start, tap], (&mut *y, &mut *marks));
             match taps.len() {

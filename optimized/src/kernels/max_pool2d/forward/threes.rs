@@ -71,7 +71,7 @@ impl<T: Lanes> Part<'_, T> {
             row += over;
         }
         if alone {
-            self.write_last::<M, MARKS>(y, marks);
+            self.write_last::<M, MARKS>(&inside, y, marks);
         }
     }
 
