@@ -258,9 +258,22 @@ impl<T: Lanes, S: Simd, const ROWS: usize> Reading<T, S, ROWS> {
         let [first, of_i, of_j] = self.numbers;
         let number = |number: usize| T::narrow(number as f64);
         let nothing = Largest { x: T::splat(s, T::ZERO), number: T::splat(s, T::ZERO) };
+        // Two by two, as one sum after the other would be waited for.
+        let mut sums = [nothing.x; ROWS];
+        for (sum, [p, q]) in sums.iter_mut().zip(pairs.iter().copied()) {
+            *sum = T::plus(s, p, q);
+        }
+        let mut of_all = nothing.x;
+        let (twos, one) = sums.as_chunks::<2>();
+        for [a, b] in twos {
+            of_all = T::plus(s, of_all, T::plus(s, *a, *b));
+        }
+        for a in one {
+            of_all = T::plus(s, of_all, *a);
+        }
+        self.sum = T::plus(s, self.sum, of_all);
         let mut of_rows = [nothing; ROWS];
         for (t, (of_row, [p, q])) in of_rows.iter_mut().zip(pairs.iter().copied()).enumerate() {
-            self.sum = T::plus(s, self.sum, T::plus(s, p, q));
             let (mut second, mut third) = (T::even(s, p, q), T::odd(s, p, q));
             if let Some((limit, of_second)) = limits {
                 third = T::smaller(s, limit, third);
