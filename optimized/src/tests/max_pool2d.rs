@@ -280,13 +280,30 @@ fn rows_of_every_length_end_where_they_should() {
                 row[columns - 4..].fill(f32::NEG_INFINITY);
             }
             check(options.clone(), &x);
-            // One NaN, in the last windows of one row or two.
-            for place in [4, 14].map(|row| row % 5 * columns + columns - 1 - row % 3) {
+            // One NaN in the last columns, of a row that one row of windows reads, or two.
+            for (row, behind) in [(2, 0), (2, 1), (4, 0), (3, 2)] {
                 let mut x = integers(&[1, 1, 5, columns], 1);
-                x.as_mut_slice()[place] = f32::NAN;
+                x[[0, 0, row, columns - 1 - behind]] = f32::NAN;
                 check(options.clone(), &x);
             }
         }
+    }
+    // Of other heights, two rows apart or not; dilated, some read no row at all.
+    let kernels: [((usize, usize), (usize, usize)); 4] =
+        [((1, 3), (1, 2)), ((2, 3), (1, 2)), ((2, 3), (3, 2)), ((3, 3), (4, 2))];
+    for columns in [17, 18, 33, 34, 35, 65] {
+        for (kernel, stride) in kernels {
+            for (padding, dilation) in [(0, 1), (1, 1), (0, 2), (1, 2), (1, 3)] {
+                let padding = (padding.min(kernel.0 / 2), padding);
+                let options = MaxPool2dOptions::new(kernel).stride(stride).padding(padding).dilation((dilation, 1));
+                check(options.clone(), &integers(&[1, 2, 9, columns], 1));
+                check(options.clone(), &special(&[2, 1, 8, columns]));
+            }
+        }
+        check(
+            MaxPool2dOptions::new((2, 3)).padding((1, 1)).dilation((3, 1)).stride((1, 2)),
+            &integers(&[1, 1, 2, columns], 1),
+        );
     }
 }
 

@@ -5,13 +5,14 @@
 //! 1. the largest of the taps along the width is found once for each row of the input, and windows of several rows take the largest of
 //!    those: the first of equals is the same, since rows come first. Windows of 2x2 that lie side by side keep nothing
 //!    (`forward/tiles.rs`), nor do those of three columns that start two apart (`forward/threes.rs`);
-//! 2. windows side by side in a row take a lane each, but for those of thousands of rows, or of places millions apart;
+//! 2. windows side by side in a row take a lane each, but for those of thousands of rows, or of places millions apart, and for a last
+//!    one of three columns that a register would be for alone (`forward/last.rs`);
 //! 3. lanes of windows that read outside the input hold −∞ against it. A window of which nothing is larger than that is looked at
 //!    again by the plain loop: only its place is not known;
 //! 4. nothing asks whether x is NaN. What is read is added up beside: where the sum is NaN, be it of infinities of both signs, all
-//!    windows of the row, or of the rows that are found at once, are computed again by the plain loop;
+//!    windows of the row, or of the rows that are found at once, or the one that is found alone, are computed again by the plain loop;
 //! 5. where the best stand is remembered only where it is asked for, as the number of the tap or the distance from the start of the
-//!    window; numbers are floating-point ones, which lanes choose among as among elements;
+//!    window; in lanes, numbers are floating-point ones, which these choose among as among elements;
 //! 6. backward, of windows that are small and start two columns apart, each element asks those over it whether it was
 //!    their largest, of windows of 2x2 side by side the one over it ([`backward_by_taps`]); of others, gradients are added up in the
 //!    first-level cache ([`backward_by_places`]). Both write them from there: past all caches, where there are so many that they would

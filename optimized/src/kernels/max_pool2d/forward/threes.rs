@@ -33,7 +33,7 @@ impl<T: Lanes> Part<'_, T> {
     pub(super) fn write_threes<S: Simd, M: Mark, const MARKS: bool>(&self, s: S, y: &mut [T], marks: &mut [M]) {
         let ([height, width], n) = (&self.problem.axes, self.windows.len());
         let lanes = T::lanes::<S>();
-        let alone = n > lanes && n % lanes == 1;
+        let alone = n % lanes == 1;
         let across = Across::<T, S>::of(s, self, alone);
         // Rows of windows that read inside at all taps: what most do.
         let inside = height.inside(height.kernel - 1, &height.inside(0, &(self.a..self.a + self.rows)));
@@ -84,8 +84,9 @@ impl<T: Lanes> Part<'_, T> {
         }
     }
 
-    /// The windows of row a, of `ROWS` rows of the input, which are read from tap `first` on, and begin at `start` in x, `pitch` elements
-    /// apart; or, where `OVER` is 2, those of the next row, too, which begin two rows further down. Gives the sums of what they read, and the least of what they are.
+    /// The windows of row a that take a lane, of `ROWS` rows of the input, which are read from tap `first` on: the first of these begins
+    /// at `start` in x, and they lie `pitch` elements apart; or, where `OVER` is 2, those of the next row, too, which begin two rows
+    /// further down. Gives the sums of what they read, and the least of what they are.
     #[inline(always)]
     fn write_rows<S: Simd, M: Mark, const MARKS: bool, const ROWS: usize, const OVER: usize>(
         &self,
@@ -158,7 +159,7 @@ impl<T: Lanes> Part<'_, T> {
     }
 }
 
-/// Windows side by side.
+/// Windows side by side that take a lane each.
 struct Across<T: Lanes, S: Simd> {
     /// The registers that they make.
     registers: usize,
