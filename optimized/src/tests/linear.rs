@@ -2,7 +2,7 @@ use super::{assert_close, assert_same_bits, executions, integers, tensor_f32, te
 use crate::{Execution, Isa, Linear, LinearOptions, Tensor, algorithms};
 
 /// Batch, inputs, outputs: one row, few, tails of every tile, more terms than a panel, nothing, more than is packed at once.
-const SHAPES: [[usize; 3]; 17] = [
+const SHAPES: [[usize; 3]; 18] = [
     [1, 1, 1],
     [1, 70, 33],
     [2, 3, 5],
@@ -13,13 +13,14 @@ const SHAPES: [[usize; 3]; 17] = [
     [33, 31, 100],
     [64, 64, 64],
     [65, 193, 49],
+    [84, 40, 33],
     [130, 90, 145],
     [200, 5, 7],
     [0, 3, 4],
     [3, 0, 4],
     [3, 4, 0],
     [300, 300, 300],
-    [70, 17_000, 3],
+    [135, 17_000, 3],
 ];
 
 /// Every algorithm with every execution that it accepts.
