@@ -28,7 +28,7 @@ const ELEMENTS: [&[usize]; 3] = [&[65_536, 65_535, 65_537, 65_543], LENGTHS[0], 
 const FEATURES: [&[usize]; 2] = [&[512, 509, 513], &[64, 63, 65, 67]];
 
 /// Height and width of an image.
-const IMAGES: [&[usize]; 3] = [&[32, 31, 33], &[36, 35, 37], &[14, 13, 15]];
+const IMAGES: [&[usize]; 3] = [&[32, 31, 33, 37], &[36, 35], &[14, 13, 15]];
 
 /// Channels, or features of a recurrent layer.
 const CHANNELS: [&[usize]; 2] = [&[64, 63, 65, 67], &[16, 15, 17]];
